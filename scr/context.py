@@ -1,0 +1,214 @@
+"""Facts into a prompt, within a token budget.
+
+The facts that govern a query are shown to the unmodified model in the turn that asks it. How they are
+worded is a template's business (``prompts/chat.jinja``, ``prompts/completion.jinja``); what is promised here is
+that nothing but that one turn changes and that every fact is shown as it was stored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from scr.engines import Message, Prompt
+from scr.errors import ScrError, UsageError
+from scr.facts import Fact
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+Form: TypeAlias = Literal["chat", "completion"]
+"""``chat``: a list of turns, whose last user turn is rendered. ``completion``: a text that the model continues."""
+
+FORMS: tuple[Form, ...] = ("chat", "completion")
+
+DEFAULT_BUDGET = 1_536
+"""Most tokens of facts in a prompt; one English fact of the greatest length always fits."""
+
+_PER_FACT = 4
+# Tokens around each fact: the bullet and the line break, rounded up.
+
+_BYTES_PER_TOKEN = 3
+# Where no tokenizer is at hand. English has 4 to 5 bytes a token, Chinese and Japanese about 3: an upper estimate.
+
+_TEXT_PARTS = ("text", "input_text")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the model is given.
+
+    Attributes:
+        prompt: turns or text; the very object that came in if no fact is shown.
+        shown: facts in the prompt, in the order in which they stand there.
+        dropped: facts that apply but did not fit the budget.
+        tokens: length of the shown facts; an upper estimate where the engine cannot count.
+    """
+
+    prompt: Prompt
+    shown: tuple[Fact, ...] = ()
+    dropped: tuple[Fact, ...] = ()
+    tokens: int = 0
+
+
+class ContextBuilder:
+    """Renders facts into prompts through the templates of one folder.
+
+    Args:
+        prompts: folder with templates of one's own, each in place of the shipped one of its name; None is
+            ``SCR_PROMPTS`` or, without that, the shipped ones.
+        budget: most tokens of facts in a prompt.
+        count_tokens: an engine's way to count; without it, or where it says None, length is estimated.
+
+    Raises:
+        UsageError: the folder is not there, or holds no template.
+    """
+
+    def __init__(
+        self,
+        prompts: Path | None = None,
+        *,
+        budget: int = DEFAULT_BUDGET,
+        count_tokens: Callable[[str], int | None] | None = None,
+    ) -> None:
+        self._folders = _template_folders(prompts)
+        self._budget = budget
+        self._count_tokens = count_tokens
+        self._templates: dict[Form, Template] = {}
+
+    def build(self, prompt: Prompt, facts: Sequence[Fact], *, form: Form | None = None) -> Context:
+        """Show facts to the model, or leave the prompt as it is where there are none.
+
+        Args:
+            prompt: turns in the OpenAI layout, or a text to continue. It is not altered.
+            facts: those that apply, most relevant first; those that exceed the budget are dropped from the end.
+            form: what the caller takes the prompt for; None reads it off the prompt.
+
+        Raises:
+            UsageError: the template is wrong, no user turn holds text, or the prompt is not of that form.
+        """
+        actual: Form = "completion" if isinstance(prompt, str) else "chat"
+        if form not in (None, actual):
+            raise UsageError(
+                f"this is a {actual} prompt, not a {form} one: a completion prompt is a text, chat has turns"
+            )
+        shown, tokens = self._within_budget(facts)
+        dropped = tuple(facts[len(shown) :])
+        if not shown:
+            return Context(prompt, dropped=dropped)
+        if isinstance(prompt, str):
+            return Context(self._render("completion", prompt, shown), shown, dropped, tokens)
+        return Context(self._with_last_user_turn(prompt, shown), shown, dropped, tokens)
+
+    def _within_budget(self, facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], int]:
+        """The longest run of facts from the start that fits, and its length in tokens."""
+        total = 0
+        for place, fact in enumerate(facts):
+            length = self._length(fact.text) + _PER_FACT
+            if total + length > self._budget:
+                return tuple(facts[:place]), total
+            total += length
+        return tuple(facts), total
+
+    def _length(self, text: str) -> int:
+        counted = self._count_tokens(text) if self._count_tokens else None
+        return counted if counted is not None else -(-len(text.encode()) // _BYTES_PER_TOKEN)
+
+    def _with_last_user_turn(self, turns: Sequence[Message], facts: tuple[Fact, ...]) -> list[Message]:
+        for place in range(len(turns) - 1, -1, -1):
+            if turns[place].get("role") == "user":
+                break
+        else:
+            raise UsageError("no turn has the role 'user': facts are shown in the turn that asks")
+        turn = turns[place]
+        return [*turns[:place], {**turn, "content": self._content(turn.get("content"), facts)}, *turns[place + 1 :]]
+
+    def _content(self, content: object, facts: tuple[Fact, ...]) -> str | list[Any]:
+        """Render a turn's text; of a list of parts the last text is it, and every other part stays."""
+        if isinstance(content, str):
+            return self._render("chat", content, facts)
+        parts = list(content) if isinstance(content, Sequence) else []
+        for place in range(len(parts) - 1, -1, -1):
+            part = parts[place]
+            if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
+                parts[place] = {**part, "text": self._render("chat", part["text"], facts)}
+                return parts
+        raise UsageError("the last user turn holds no text: facts are shown beside the question that they answer")
+
+    def _render(self, form: Form, query: str, facts: tuple[Fact, ...]) -> str:
+        """Fill the template and hold it to the promise that facts are shown as they are stored.
+
+        The texts are data: Jinja never reads them as template source.
+        """
+        try:
+            if form not in self._templates:
+                self._templates[form] = _load(form, self._folders)
+            text = self._templates[form].render(query=query, facts=facts)
+        except ScrError:
+            raise
+        except Exception as error:  # a template may fail in any way that Python can
+            raise UsageError(_template_error(form, self._folders, error)) from error
+        if missing := next((name for name, part in _promised(query, facts) if part not in text), None):
+            path = _template_path(form, self._folders)
+            raise UsageError(
+                f"the template {path} does not show {missing} as it is: write {{{{ fact.text }}}} or {{{{ query }}}}"
+            )
+        return text
+
+
+def _promised(query: str, facts: Sequence[Fact]) -> list[tuple[str, str]]:
+    return [("the query", query), *((f"fact {fact.id}", fact.text) for fact in facts)]
+
+
+def _shipped_prompts() -> Path:
+    """The package ``scr.prompts``, or ``prompts/`` beside ``scr/`` in a checkout that is not installed."""
+    spec = find_spec("scr.prompts")
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent
+    return Path(__file__).resolve().parents[1] / "prompts"
+
+
+def _template_folders(prompts: Path | None) -> tuple[Path, ...]:
+    """Where templates are looked for, in that order."""
+    if prompts is None and (variable := os.environ.get("SCR_PROMPTS")):
+        prompts = Path(variable)
+    if prompts is None:
+        return (_shipped_prompts(),)
+    if not prompts.is_dir():
+        raise UsageError(f"there is no folder {prompts} with prompts: correct the path (SCR_PROMPTS) or leave it out")
+    if not any((prompts / f"{form}.jinja").is_file() for form in FORMS):
+        names = " nor ".join(f"{form}.jinja" for form in FORMS)
+        raise UsageError(f"the folder {prompts} holds neither {names}: copy one there from {_shipped_prompts()}")
+    return (prompts, _shipped_prompts())
+
+
+def _template_path(form: Form, folders: tuple[Path, ...]) -> Path:
+    return next(
+        (path for folder in folders if (path := folder / f"{form}.jinja").is_file()), folders[-1] / f"{form}.jinja"
+    )
+
+
+def _load(form: Form, folders: tuple[Path, ...]) -> Template:
+    """Compile a template in a sandbox: a folder of prompts that someone passes on must not be able to run code."""
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        autoescape=False,  # the reader is a language model, and facts are shown as they are
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(f"{form}.jinja")
+
+
+def _template_error(form: Form, folders: tuple[Path, ...], error: Exception) -> str:
+    line = getattr(error, "lineno", None)
+    where = f"{_template_path(form, folders)}{f', line {line}' if line else ''}"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"the template {where} cannot be used: {reason}: correct it, or unset SCR_PROMPTS to use the shipped one"
