@@ -149,7 +149,7 @@ class NewFact:
         start, end = (_time(name, values.pop(name)) for name in ("valid_from", "valid_to"))
         if start and end and end <= start:
             raise FactError("valid_to is not after valid_from: a fact must hold for some time")
-        return cls(text=text, valid_from=start, valid_to=end, **values)  # type: ignore[arg-type]
+        return cls(text=text, valid_from=start, valid_to=end, **values)
 
 
 _STORE_KEYS = frozenset({"id", "namespace", "created_at", "supersedes", "status"})
