@@ -1,0 +1,107 @@
+"""Does a new fact contradict a stored one? First version: by subject and relation, never by similarity alone.
+
+Similarity is the wrong question here: two facts about one city are similar and both true, and a fact and its
+replacement may share few words. A fact's *statement* is its subject and relation, as given or as read from a sentence
+whose grammar says that there is one value ("The capital of France is …", "Ada Lovelace was born in …"). Two facts of
+one statement with different objects contradict each other while both are valid.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol, TypeAlias
+
+from scr.facts import Fact, NewFact
+
+AnyFact: TypeAlias = "Fact | NewFact"
+
+
+class ConflictDetector(Protocol):
+    """Decides which stored facts a new one contradicts."""
+
+    @property
+    def neighbours(self) -> int:
+        """How many of the nearest stored facts it wants to see beside those of the same statement."""
+        ...
+
+    def statement(self, fact: AnyFact) -> str | None:
+        """Key of what the fact says something about; facts of one key are always compared. None if it has none."""
+        ...
+
+    def conflicts(self, new: AnyFact, stored: Sequence[Fact]) -> list[Fact]:
+        """Those of the stored facts that the new one contradicts."""
+        ...
+
+
+_IS = r"(?:is|was|are|were|will be|has been)(?: now| currently)?"
+# Participles after which a subject has one value: a person has one birthplace, a company one seat.
+_SINGLE = (
+    r"(?:born|founded|located|situated|headquartered|based|married|written|directed|composed|developed|created|invented"
+    r"|designed|painted|owned|named|published|produced|manufactured|employed|buried|released|established|led|played"
+    r"|performed|discovered|built|programmed)"
+)
+_PATTERNS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^the (?P<relation>(?:\S+ ){{1,6}}?)(?:of|for|in) (?P<subject>.+?) {_IS} (?P<object>.+)$",
+        rf"^(?P<subject>.+?)['’]s? (?P<relation>(?:\S+ ){{1,6}}?){_IS} (?P<object>.+)$",
+        rf"^(?P<object>.+?) {_IS} the (?P<relation>(?:\S+ ){{1,6}}?)(?:of|for) (?P<subject>.+)$",
+        rf"^(?P<subject>.+?) {_IS} (?P<relation>{_SINGLE} (?:in|on|at|by|to|after|for|with) )(?P<object>.+)$",
+        r"^(?P<subject>.+?) (?P<relation>(?:died|lives|resides|works|plays) (?:in|on|at|for) )(?P<object>.+)$",
+    )
+)
+_FILLER = re.compile(r"\b(?:the|a|an|name of|current|currently|official|new|now)\b")
+_OPEN = re.compile(r"^(?:one|some|part|member|many|several|a few)\b|\b(?:one|some|part) of\b", re.IGNORECASE)
+_LONGEST_SENTENCE = 300
+
+
+def _normalise(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.sub(r"[^\w\s]", " ", _FILLER.sub(" ", folded)).split())
+
+
+def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
+    """Subject, relation and object, normalised; the object may be empty."""
+    if fact.subject and fact.relation:
+        return _normalise(fact.subject), _normalise(fact.relation), _normalise(fact.object or fact.text)
+    sentence = fact.text.rstrip(" .!")
+    if len(sentence) > _LONGEST_SENTENCE or re.search(r"[.!?;]\s|\n", sentence):
+        return None
+    for pattern in _PATTERNS:
+        if (match := pattern.match(sentence)) and not _OPEN.search(match["object"]):
+            subject, relation, value = (_normalise(match[name]) for name in ("subject", "relation", "object"))
+            if subject and relation:
+                return subject, relation, value
+    return None
+
+
+def _overlap(one: AnyFact, other: AnyFact) -> bool:
+    least, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    start = max(one.valid_from or least, other.valid_from or least)
+    return start < min(one.valid_to or last, other.valid_to or last)
+
+
+class StatementConflicts:
+    """Facts of one subject and relation with different objects, valid at one time, contradict each other."""
+
+    neighbours = 0
+
+    def statement(self, fact: AnyFact) -> str | None:
+        """Normalised subject and relation, or None where the sentence does not give them away."""
+        parts = _parts(fact)
+        return f"{parts[0]}\n{parts[1]}" if parts else None
+
+    def conflicts(self, new: AnyFact, stored: Sequence[Fact]) -> list[Fact]:
+        """Those of the stored facts that the new one contradicts."""
+        mine = _parts(new)
+        if mine is None:
+            return []
+        found = []
+        for fact in stored:
+            theirs = _parts(fact)
+            if theirs and theirs[:2] == mine[:2] and theirs[2] != mine[2] and _overlap(new, fact):
+                found.append(fact)
+        return found

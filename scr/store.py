@@ -1,0 +1,446 @@
+"""The fact store: ledger, encoder and index, kept in step.
+
+The ledger is the truth. The index follows it: before every search it replays the events it has not seen, so that a
+fact committed by any process is found by the next query of every other one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scr.errors import Conflict, EncoderMismatch, StoreReadOnly, UnknownFact, UsageError
+from scr.facts import DEFAULT_NAMESPACE, Fact, NewFact, check_namespace, new_id
+from scr.ledger import EncoderId, Ledger, Operation, OperationKind, Transaction
+from scr.ledger.transaction import text_digest
+from scr.scope import Candidate
+from scr.scope.conflicts import ConflictDetector, StatementConflicts
+
+if TYPE_CHECKING:
+    from scr.encoder import Encoder
+    from scr.searcher import Searcher
+
+OnConflict: TypeAlias = Literal["supersede", "keep", "reject"]
+Progress: TypeAlias = Callable[[int], None]
+
+Item = TypeVar("Item")
+
+_CHUNK = 1024
+_SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What inserting a fact did.
+
+    Attributes:
+        fact: the new fact, or the one that was there already.
+        superseded: facts it took the place of.
+        duplicate: whether a fact with the same text was there, so that nothing was changed.
+    """
+
+    fact: Fact
+    superseded: tuple[Fact, ...] = ()
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Counts of a bulk import."""
+
+    added: int
+    duplicate: int
+    superseded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """An operation that was taken back, and the facts whose state that changed."""
+
+    operation: Operation
+    facts: tuple[Fact, ...]
+
+
+class FactStore:
+    """Facts that can be added, found, changed and taken back. Safe to share between threads and processes.
+
+    Attributes:
+        path: the store's folder.
+        ledger: the truth.
+        namespace: facts of other namespaces are neither seen nor changed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        ledger: Ledger,
+        *,
+        encoder: Callable[[str | None], Encoder],
+        detector: ConflictDetector,
+        namespace: str,
+        actor: str,
+    ) -> None:
+        self.path, self.ledger, self.namespace = path, ledger, namespace
+        self._open_encoder, self._detector, self._actor = encoder, detector, actor
+        self._encoder: Encoder | None = None
+        self._searcher: Searcher | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        encoder: str | Encoder | None = None,
+        detector: ConflictDetector | None = None,
+        actor: str | None = None,
+    ) -> FactStore:
+        """Open the store in a folder, making it where there is none.
+
+        Args:
+            path: the folder.
+            namespace: which facts to see and change.
+            encoder: a folder or hub id, or an open encoder; None is the one the store was made with.
+            detector: what decides that facts contradict each other.
+            actor: who is named in the ledger; None is the operating system's user.
+
+        Raises:
+            StoreError: it cannot be opened; one of its subclasses.
+        """
+        from scr.ledger.sqlite import SQLiteLedger
+
+        folder = Path(path).expanduser().absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreReadOnly(f"cannot make the store {folder} ({error.strerror}): use another --store") from None
+        return cls(
+            folder,
+            SQLiteLedger.open(folder / "ledger.sqlite"),
+            encoder=_encoder_opener(encoder),
+            detector=detector or StatementConflicts(),
+            namespace=check_namespace(namespace),
+            actor=actor or _user(),
+        )
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, opened when it is first needed.
+
+        Raises:
+            EncoderMismatch: the store holds vectors of another one.
+        """
+        if self._encoder is None:
+            known = self.ledger.encoder()
+            encoder = self._open_encoder(known.name if known else None)
+            if known and known != identify(encoder):
+                raise EncoderMismatch(
+                    f"the store {self.path} holds vectors of {known.name} ({known.revision}), not of {encoder.name} "
+                    f"({encoder.revision}): run `scr store rebuild`, or open it with --encoder {known.name}"
+                )
+            self._encoder = encoder
+        return self._encoder
+
+    @property
+    def searcher(self) -> Searcher:
+        """The index over this ledger, opened when it is first needed."""
+        if self._searcher is None:
+            from scr.searcher import Searcher
+
+            self._searcher = Searcher(self.path / "index", self.ledger, self.encoder)
+        return self._searcher
+
+    def add(self, new: NewFact, *, on_conflict: OnConflict = "supersede", source: str | None = None) -> Added:
+        """Insert one fact; it is durable, and visible to every process, when this returns.
+
+        Raises:
+            Conflict: it contradicts a stored fact and ``on_conflict`` is ``reject``; nothing was changed.
+            StoreError: one of its subclasses; nothing was changed.
+        """
+        new = replace(new, source=new.source or source)
+        self._keep_embeddings([new.text])
+        (near,) = self._near([new.text])
+        with self._write("add") as transaction:
+            return self._insert(transaction, new, near, on_conflict)
+
+    def add_all(
+        self, facts: Iterable[NewFact], *, on_conflict: OnConflict = "supersede", progress: Progress | None = None
+    ) -> Imported:
+        """Insert many facts as one operation: all of them or none. Later facts supersede earlier ones.
+
+        Embeddings are kept as they are made, so that an import that was cut off goes on where it stopped.
+
+        Raises:
+            Conflict: a fact contradicts another and ``on_conflict`` is ``reject``; nothing was changed.
+            StoreError: one of its subclasses; nothing was changed.
+        """
+        queue: list[tuple[NewFact, list[str]]] = []
+        for chunk in _chunks(facts):
+            texts = [fact.text for fact in chunk]
+            self._keep_embeddings(texts)
+            queue.extend(zip(chunk, self._near(texts), strict=True))
+            if progress:
+                progress(len(chunk))
+        added = duplicate = superseded = 0
+        with self._write("import") as transaction:
+            for new, near in queue:
+                result = self._insert(transaction, new, near, on_conflict)
+                duplicate += result.duplicate
+                added += not result.duplicate
+                superseded += len(result.superseded)
+        if added:
+            self.searcher.refresh()
+        return Imported(added, duplicate, superseded)
+
+    def update(self, fact_id: str, new: NewFact) -> Added:
+        """Change what a fact says; its id stays.
+
+        Fields that ``new`` leaves open keep their value, unless the new text no longer bears it out.
+
+        Raises:
+            UnknownFact: there is no such active fact.
+        """
+        self._keep_embeddings([new.text])
+        (near,) = self._near([new.text])
+        with self._write("update") as transaction:
+            old = self._active(transaction, fact_id)
+            fact = _updated(old, new)
+            superseded = self._supersede(transaction, fact, near, "supersede")
+            fact = replace(fact, supersedes=old.supersedes + tuple(one.id for one in superseded))
+            transaction.put("updated", fact, self._detector.statement(fact))
+        return Added(fact, tuple(superseded))
+
+    def remove(self, fact_ids: Sequence[str]) -> list[Fact]:
+        """Take facts out of service; the ledger keeps them.
+
+        Raises:
+            UnknownFact: one of them is not an active fact; none was removed.
+        """
+        removed = []
+        with self._write("remove") as transaction:
+            for fact_id in dict.fromkeys(fact_ids):
+                fact = replace(self._active(transaction, fact_id), status="removed")
+                transaction.put("removed", fact, self._detector.statement(fact))
+                removed.append(fact)
+        return removed
+
+    def undo(self, count: int = 1) -> list[Undone]:
+        """Take back the last operations of the namespace, newest first; undone ones are passed over.
+
+        Raises:
+            UsageError: there are fewer operations than that; nothing was changed.
+        """
+        if count < 1:
+            raise UsageError(f"cannot undo {count} operations: give a number from 1")
+        undone = []
+        with self._write("undo") as transaction:
+            operations = transaction.undoable(count)
+            if len(operations) < count:
+                raise UsageError(
+                    f"there are {len(operations)} operations to undo in namespace {self.namespace!r}, not {count}: "
+                    "see `scr log`"
+                )
+            for operation in operations:
+                transaction.mark_reverted(operation.number)
+                undone.append(Undone(operation, tuple(self._restore(transaction, operation))))
+        return undone
+
+    def get(self, fact_id: str) -> Fact:
+        """A fact by its id or the beginning of it, whatever its status.
+
+        Raises:
+            UnknownFact: there is none, or several start so.
+        """
+        fact = self.ledger.get(self.full_id(fact_id))
+        if fact is None or fact.namespace != self.namespace:
+            raise UnknownFact(f"no fact {fact_id!r} in namespace {self.namespace!r}: see `scr list`")
+        return fact
+
+    def full_id(self, prefix: str) -> str:
+        """The id that starts so.
+
+        Raises:
+            UnknownFact: there is none, or several start so.
+        """
+        if len(prefix) >= _SHORTEST_PREFIX:
+            found = self.ledger.ids_starting(prefix, 2)
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise UnknownFact(f"several facts have ids that start with {prefix!r}: give more of it")
+        raise UnknownFact(f"no fact {prefix!r} in namespace {self.namespace!r}: see `scr list`")
+
+    def facts(self, *, every_status: bool = False, as_of: datetime | None = None) -> Iterator[Fact]:
+        """The namespace's facts, in the order they were added; as they were at ``as_of`` if given."""
+        if as_of is not None:
+            return self.ledger.facts_as_of(as_of, self.namespace, every_status=every_status)
+        return self.ledger.facts(self.namespace, every_status=every_status)
+
+    def search(self, texts: Sequence[str], k: int, *, as_of: datetime | None = None) -> list[list[Candidate]]:
+        """The k facts nearest to each text that are valid now (or were at ``as_of``), nearest first."""
+        if not texts:
+            return []
+        queries = self.encoder.encode(texts)
+        if as_of is not None:
+            return self._search_past(queries, k, as_of)
+        return self.searcher.search(queries, k, self.namespace)
+
+    def rebuild(self, encoder: str | None = None, progress: Progress | None = None) -> int:
+        """Embed every fact afresh, with another encoder if given, and build the index anew; returns their number."""
+        opened = self._open_encoder(encoder)
+        texts = sorted({fact.text for fact in self.ledger.facts(None)})
+
+        def rows() -> Iterator[tuple[bytes, NDArray[np.float32]]]:
+            for chunk in _chunks(texts):
+                yield from zip(map(text_digest, chunk), opened.encode(chunk), strict=True)
+                if progress:
+                    progress(len(chunk))
+
+        self.ledger.put_embeddings(identify(opened), rows(), replace=True)
+        self._encoder, self._searcher = opened, None
+        self.searcher.rebuild()
+        return len(self.searcher)
+
+    def close(self) -> None:
+        """Give back files and memory."""
+        self.ledger.close()
+        self._searcher = None
+
+    def __enter__(self) -> FactStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _write(self, kind: OperationKind) -> Iterator[Transaction]:
+        with self.ledger.write(kind, self.namespace, self._actor) as transaction:
+            yield transaction
+
+    def _keep_embeddings(self, texts: Sequence[str]) -> None:
+        digests = {text_digest(text): text for text in texts}
+        known = self.ledger.embeddings(list(digests))
+        missing = [digest for digest in digests if digest not in known]
+        if missing or self.ledger.encoder() is None:
+            vectors = self.encoder.encode([digests[digest] for digest in missing])
+            self.ledger.put_embeddings(identify(self.encoder), zip(missing, vectors, strict=True))
+
+    def _near(self, texts: Sequence[str]) -> list[list[str]]:
+        """Ids of the stored facts nearest to each text, for a detector that wants to see them."""
+        if not self._detector.neighbours:
+            return [[] for _ in texts]
+        found = self.search(texts, self._detector.neighbours)
+        return [[candidate.fact.id for candidate in candidates] for candidates in found]
+
+    def _insert(self, transaction: Transaction, new: NewFact, near: Sequence[str], on_conflict: OnConflict) -> Added:
+        if there := transaction.with_text(new.text):
+            return Added(there, duplicate=True)
+        fact = Fact(
+            id=new_id(),
+            namespace=self.namespace,
+            created_at=transaction.at,
+            **{name: getattr(new, name) for name in NewFact.__dataclass_fields__},
+        )
+        superseded = self._supersede(transaction, fact, near, on_conflict)
+        fact = replace(fact, supersedes=tuple(one.id for one in superseded))
+        transaction.put("added", fact, self._detector.statement(fact))
+        return Added(fact, tuple(superseded))
+
+    def _supersede(
+        self, transaction: Transaction, fact: Fact, near: Sequence[str], on_conflict: OnConflict
+    ) -> list[Fact]:
+        if on_conflict == "keep":
+            return []
+        statement = self._detector.statement(fact)
+        stored = {one.id: one for one in (transaction.with_statement(statement) if statement else ())}
+        stored |= {one.id: one for one in map(transaction.get, near) if one and one.status == "active"}
+        stored.pop(fact.id, None)
+        found = self._detector.conflicts(fact, list(stored.values()))
+        if found and on_conflict == "reject":
+            raise Conflict(
+                f"it contradicts {found[0].id} ({found[0].text!r}): use --on-conflict supersede or keep; "
+                "nothing was changed"
+            )
+        for one in found:
+            transaction.put("superseded", _ended(one, fact), self._detector.statement(one))
+        return found
+
+    def _active(self, transaction: Transaction, fact_id: str) -> Fact:
+        fact = transaction.get(self.full_id(fact_id))
+        if fact is None or fact.namespace != self.namespace or fact.status != "active":
+            raise UnknownFact(f"no active fact {fact_id!r} in namespace {self.namespace!r}: see `scr list --all`")
+        return fact
+
+    def _restore(self, transaction: Transaction, operation: Operation) -> Iterator[Fact]:
+        for after, before in transaction.states_before(operation.number):
+            fact = before or replace(after, status="removed")
+            transaction.put("restored" if before else "removed", fact, self._detector.statement(fact))
+            yield fact
+
+    def _search_past(self, queries: NDArray[np.float32], k: int, as_of: datetime) -> list[list[Candidate]]:
+        facts = [fact for fact in self.facts(as_of=as_of) if fact.holds_at(as_of)]
+        if not facts:
+            return [[] for _ in queries]
+        self._keep_embeddings([fact.text for fact in facts])
+        kept = self.ledger.embeddings([text_digest(fact.text) for fact in facts])
+        vectors = np.stack([kept[text_digest(fact.text)] for fact in facts])
+        results = []
+        for cosines in queries @ vectors.T:
+            nearest = np.argsort(-cosines, kind="stable")[:k]
+            results.append([Candidate(facts[place], float(cosines[place])) for place in nearest])
+        return results
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    remaining = iter(items)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk
+
+
+def identify(encoder: Encoder) -> EncoderId:
+    """The ledger's note of an encoder."""
+    return EncoderId(encoder.name, encoder.revision, encoder.dimensions)
+
+
+def _encoder_opener(given: str | Encoder | None) -> Callable[[str | None], Encoder]:
+    def open_it(name: str | None) -> Encoder:
+        if given is not None and not isinstance(given, str):
+            return given
+        from scr.encoder import open_encoder
+
+        return open_encoder(given or name)
+
+    return open_it
+
+
+def _updated(old: Fact, new: NewFact) -> Fact:
+    values = {name: getattr(new, name) for name in NewFact.__dataclass_fields__}
+    kept = {name: value for name, value in values.items() if value is not None}
+    if old.object and "object" not in kept and old.object.casefold() not in new.text.casefold():
+        kept["object"] = None
+    return replace(old, **kept)
+
+
+def _ended(old: Fact, new: Fact) -> Fact:
+    # A fact that only begins later leaves the present to the old one.
+    if new.valid_from and new.valid_from > new.created_at and (old.valid_from or old.created_at) < new.valid_from:
+        return replace(old, valid_to=new.valid_from)
+    return replace(old, status="superseded")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
