@@ -80,6 +80,10 @@ class ContextBuilder:
         self._count_tokens = count_tokens
         self._templates: dict[Form, Template] = {}
 
+    def count_with(self, count_tokens: Callable[[str], int | None]) -> None:
+        """Measure facts with an engine's tokenizer from now on."""
+        self._count_tokens = count_tokens
+
     def build(self, prompt: Prompt, facts: Sequence[Fact], *, form: Form | None = None) -> Context:
         """Show facts to the model, or leave the prompt as it is where there are none.
 

@@ -6,8 +6,8 @@
     ├── UsageError              what was asked cannot be done as asked (exit status 2)
     │   ├── FactError           a fact's text or field is not acceptable
     │   ├── QueryError          a question is not acceptable
-    │   ├── UnknownFact         no fact has this id
-    │   └── ImportRefused       some lines of a bulk import are bad, so none was taken
+    │   └── UnknownFact         no fact has this id
+    ├── ImportRefused           some lines of a bulk import are bad, so none was taken
     ├── Conflict                the new fact contradicts a stored one and the caller asked to be refused
     ├── StoreError              the fact store cannot be used
     │   ├── StoreBusy           another process has held the write lock for too long
@@ -55,7 +55,7 @@ class UnknownFact(UsageError):
     """No fact has this id."""
 
 
-class ImportRefused(UsageError):
+class ImportRefused(ScrError):
     """Some lines of a bulk import are bad, so none was taken."""
 
 

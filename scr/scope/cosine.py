@@ -31,4 +31,5 @@ class CosineClassifier:
         """Probability that each candidate governs the query, shape (len(candidates),)."""
         del query
         cosines = np.array([candidate.similarity for candidate in candidates], np.float32)
-        return (1 / (1 + np.exp(-_SLOPE * (cosines - _MIDDLE)))).astype(np.float32)
+        scores: NDArray[np.float32] = 1 / (1 + np.exp(-_SLOPE * (cosines - _MIDDLE)))
+        return scores

@@ -1,0 +1,126 @@
+"""The Python API: a store, a scope classifier, a model and what connects them, opened by one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scr.context import ContextBuilder
+from scr.engines import Engine, Message, Prompt, Sampling
+from scr.errors import UsageError
+from scr.facts import DEFAULT_NAMESPACE, NewFact
+from scr.pipeline import DEFAULT_K, Answer, Decision, Pipeline
+from scr.scope import ScopeClassifier
+from scr.store import Added, FactStore, OnConflict
+
+
+class Edits:
+    """Facts and the model they correct.
+
+    Attributes:
+        store: the facts.
+        pipeline: decides, renders and answers. Its engine is opened with the first question.
+    """
+
+    def __init__(self, store: FactStore, pipeline: Pipeline, engine: dict[str, Any]) -> None:
+        self.store, self.pipeline = store, pipeline
+        self._engine_options = engine
+
+    @property
+    def engine(self) -> Engine:
+        """The model, opened when it is first needed."""
+        if self.pipeline.engine is None:
+            from scr.engines.opening import open_engine
+
+            self.pipeline.engine = open_engine(**self._engine_options)
+            self.pipeline.context.count_with(self.pipeline.engine.count_tokens)
+        return self.pipeline.engine
+
+    def add(self, text: str, *, on_conflict: OnConflict = "supersede", **fields: Any) -> Added:
+        """Insert a fact; ``fields`` are :class:`scr.facts.NewFact`'s.
+
+        Raises:
+            FactError: it is not acceptable.
+        """
+        return self.store.add(NewFact.of({"text": text, **fields}), on_conflict=on_conflict)
+
+    def decide(self, query: str | Sequence[Message], *, as_of: datetime | None = None) -> Decision:
+        """Which facts govern a question or a conversation; no language model is asked."""
+        return self.pipeline.decide(turns(query), as_of=as_of)
+
+    def messages(self, query: str | Sequence[Message], *, as_of: datetime | None = None) -> Prompt:
+        """What a model is to be given; out of scope it is what came."""
+        prompt = turns(query)
+        return self.pipeline.messages(prompt, self.pipeline.decide(prompt, as_of=as_of)).prompt
+
+    def ask(
+        self, query: str | Sequence[Message], sampling: Sampling | None = None, *, as_of: datetime | None = None
+    ) -> Answer:
+        """The model's answer, with the facts that govern the question in its context."""
+        _ = self.engine
+        return self.pipeline.ask(turns(query), sampling, as_of=as_of)
+
+    def close(self) -> None:
+        """Give back files, connections and memory."""
+        if self.pipeline.engine is not None:
+            self.pipeline.engine.close()
+        self.store.close()
+
+    def __enter__(self) -> Edits:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def turns(query: str | Sequence[Message]) -> Sequence[Message]:
+    """A question as a conversation of one turn."""
+    return [{"role": "user", "content": query}] if isinstance(query, str) else query
+
+
+def open_edits(
+    store: str | Path,
+    *,
+    namespace: str = DEFAULT_NAMESPACE,
+    encoder: str | None = None,
+    scope: str | ScopeClassifier | None = None,
+    threshold: float | None = None,
+    k: int = DEFAULT_K,
+    model: str | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    prompts: Path | None = None,
+) -> Edits:
+    """Open a fact store and the model that it corrects. Nothing heavy is loaded before it is needed.
+
+    Args:
+        store: the store's folder, made where there is none.
+        namespace: which facts to see and change.
+        encoder: a folder or hub id; None is the one the store was made with, or the shipped MiniLM.
+        scope: a classifier or the name of one; None is the default.
+        threshold: least score at which a fact applies; None is the classifier's own.
+        k: how many candidates to retrieve.
+        model: a folder or hub id, or with ``base_url`` the served name; None is the shipped SmolLM2-135M-Instruct.
+        base_url: an OpenAI-compatible server.
+        api_key: its key.
+        prompts: folder with templates of one's own.
+    """
+    opened = FactStore.open(store, namespace=namespace, encoder=encoder)
+    classifier = open_scope(scope, threshold) if scope is None or isinstance(scope, str) else scope
+    pipeline = Pipeline(opened, classifier, ContextBuilder(prompts), k=k)
+    return Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})
+
+
+def open_scope(name: str | None, threshold: float | None = None) -> ScopeClassifier:
+    """A scope classifier by its name; None is the default.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name in (None, "cosine"):
+        from scr.scope.cosine import CosineClassifier
+
+        return CosineClassifier() if threshold is None else CosineClassifier(threshold)
+    raise UsageError(f"no scope classifier is called {name!r}: use cosine")

@@ -1,0 +1,128 @@
+"""Commands that ask: check (the decision alone) and ask (the answer)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scr.commands import options
+from scr.commands.opening import default_store, moment, prompt_of, text_or_stdin
+from scr.commands.output import dim, fact_line, say, say_json, styled
+
+if TYPE_CHECKING:
+    from scr.pipeline import Answer, Decision
+
+Query = Annotated[str, typer.Argument(metavar="QUERY", help="The question; - reads it from standard input.")]
+
+
+def check(
+    query: Query,
+    scope: options.Scope = None,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = 10,
+    as_of: options.AsOf = None,
+    store: options.Store = None,
+    namespace: options.Namespace = options.NAMESPACE,
+    json_: options.Json = False,
+) -> None:
+    """Say which facts govern a question, and why. No language model is asked.
+
+    Example:
+
+      scr check "What is the capital of France?"
+    """
+    from scr.api import open_edits
+
+    prompt = prompt_of(text_or_stdin(query, "query"), "completion")
+    with open_edits(store or default_store(), namespace=namespace, scope=scope, threshold=threshold, k=top_k) as edits:
+        decision = edits.pipeline.decide(prompt, as_of=moment(as_of))
+    if json_:
+        say_json(decision.to_json())
+        return
+    say_decision(decision)
+
+
+def say_decision(decision: Decision) -> None:
+    """A decision as a person reads it."""
+    verdict = styled("in scope", fg="green", bold=True) if decision.in_scope else styled("out of scope", bold=True)
+    spent = f"{decision.timings_ms['total']:.1f} ms"
+    say(f"{verdict} {dim(spent) if decision.facts else '(there are no facts)'}")
+    for judged in decision.facts:
+        mark = styled("✓", fg="green") if judged.applies else " "
+        bound = dim(f"{'≥' if judged.applies else '<'} {judged.threshold:.3f}")
+        say(f"{mark} {judged.score:.3f} {bound}  {fact_line(judged.fact)}")
+
+
+def ask(
+    query: Query,
+    bare: Annotated[bool, typer.Option("--bare", help="Without the facts.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="With and without the facts, side by side.")] = False,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    api_key: options.ApiKey = None,
+    max_tokens: options.MaxTokens = options.MAX_TOKENS,
+    temperature: options.Temperature = 0.0,
+    seed: options.Seed = None,
+    prompt_form: options.PromptForm = "chat",
+    prompts: options.Prompts = None,
+    scope: options.Scope = None,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = 10,
+    as_of: options.AsOf = None,
+    store: options.Store = None,
+    namespace: options.Namespace = options.NAMESPACE,
+    json_: options.Json = False,
+) -> None:
+    """Ask the model, with the facts that govern the question in its context.
+
+    Examples:
+
+      scr ask "What is the capital of France?" --compare
+
+      scr ask "What is the capital of France?" --base-url http://localhost:8000
+    """
+    from scr.api import open_edits
+    from scr.engines import Sampling
+    from scr.errors import UsageError
+
+    if bare and compare:
+        raise UsageError("--bare and --compare exclude each other: --compare asks both ways")
+    prompt = prompt_of(text_or_stdin(query, "query"), prompt_form)
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    with open_edits(
+        store or default_store(),
+        namespace=namespace,
+        scope=scope,
+        threshold=threshold,
+        k=top_k,
+        model=model,
+        base_url=base_url,
+        api_key=api_key,
+        prompts=prompts,
+    ) as edits:
+        name = edits.engine.model
+        if bare:
+            (completion,) = edits.pipeline.ask_bare([prompt], sampling)
+            say_json({"query": query, "answer": completion.text, "model": name, "messages": prompt}) if json_ else say(
+                completion.text.strip()
+            )
+            return
+        answer = edits.pipeline.ask(prompt, sampling, as_of=moment(as_of))
+        plain = answer.text
+        if compare and answer.context.shown:
+            plain = edits.pipeline.ask_bare([prompt], sampling)[0].text
+    if json_:
+        say_json({**answer.to_json(), **({"bare_answer": plain} if compare else {})})
+        return
+    _say_answer(answer, plain if compare else None)
+
+
+def _say_answer(answer: Answer, bare: str | None) -> None:
+    if bare is not None:
+        say(f"{dim('bare  ')} {bare.strip()}")
+        say(f"{dim('edited')} {answer.text.strip()}")
+    else:
+        say(answer.text.strip())
+    for fact in answer.context.shown:
+        say(dim(f"  ↳ {fact.id}  {' '.join(fact.text.split())}"))

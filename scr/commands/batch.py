@@ -1,0 +1,105 @@
+"""The command that answers questions in bulk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, BinaryIO, cast
+
+import typer
+
+from scr.commands import options
+from scr.commands.opening import default_store
+from scr.commands.output import note, say_json
+
+
+def batch(
+    input_: Annotated[str, typer.Argument(metavar="IN", help="JSONL of questions; - is standard input.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="JSONL of answers; - is stdout.")],
+    bare: Annotated[bool, typer.Option("--bare", help="Without the facts.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="With and without the facts.")] = False,
+    chunk: Annotated[int, typer.Option("--chunk", min=1, help="Questions decided and answered together.")] = 256,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    api_key: options.ApiKey = None,
+    max_tokens: options.MaxTokens = options.MAX_TOKENS,
+    temperature: options.Temperature = 0.0,
+    seed: options.Seed = None,
+    prompt_form: options.PromptForm = "chat",
+    prompts: options.Prompts = None,
+    scope: options.Scope = None,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = 10,
+    store: options.Store = None,
+    namespace: options.Namespace = options.NAMESPACE,
+    json_: options.Json = False,
+) -> None:
+    """Answer questions in bulk: order and ids kept, run in parallel, gone on with after a kill.
+
+    A line is {"id": …, "query": "…"} or a request of the OpenAI batch format. A line that fails becomes an error
+    record and the rest go on. Run the same command again to go on where a run was cut off.
+
+    Examples:
+
+      scr batch questions.jsonl -o answers.jsonl
+
+      scr batch questions.jsonl -o both.jsonl --compare --base-url http://localhost:8000
+    """
+    from scr.api import open_edits
+    from scr.batch import Batch, read_questions, resume
+    from scr.context import FORMS
+    from scr.engines import Sampling
+    from scr.errors import UsageError
+    from scr.progress import bar
+
+    if bare and compare:
+        raise UsageError("--bare and --compare exclude each other: --compare asks both ways")
+    if prompt_form not in FORMS:
+        raise UsageError(f"--prompt-form {prompt_form!r} is unknown: use {' or '.join(FORMS)}")
+    if json_ and output == "-":
+        raise UsageError("--json and -o - both write to standard output: give -o a file")
+    total = _count(input_)
+    done = resume(Path(output)) if output != "-" else []
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    with open_edits(
+        store or default_store(),
+        namespace=namespace,
+        scope=scope,
+        threshold=threshold,
+        k=top_k,
+        model=model,
+        base_url=base_url,
+        api_key=api_key,
+        prompts=prompts,
+    ) as edits:
+        _ = edits.engine
+        job = Batch(edits.pipeline, "bare" if bare else "compare" if compare else "edited", chunk)
+        with _opened(input_) as file, bar("Answering", total) as advance:
+            questions = read_questions(file, sampling, prompt_form)
+            if output == "-":
+                counts = job.run(questions, done, sys.stdout, advance)
+            else:
+                with Path(output).open("a", encoding="utf-8") as out:
+                    counts = job.run(questions, done, out, advance)
+    if json_:
+        say_json({"answered": counts.answered, "failed": counts.failed, "resumed": counts.resumed})
+    else:
+        already = f", {counts.resumed:,} were done before" if counts.resumed else ""
+        note(f"answered {counts.answered:,}, failed {counts.failed:,}{already}")
+
+
+def _opened(name: str) -> BinaryIO:
+    return sys.stdin.buffer if name == "-" else cast(BinaryIO, Path(name).open("rb"))
+
+
+def _count(name: str) -> int | None:
+    """Number of questions, for the bar; also says at once that a file is not there."""
+    from scr.errors import UsageError
+
+    if name == "-":
+        return None
+    try:
+        with Path(name).open("rb") as file:
+            return sum(1 for line in file if line.strip())
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from None

@@ -1,0 +1,106 @@
+"""Commands that care for a store: store info, verify, rebuild; doctor."""
+
+from __future__ import annotations
+
+import typer
+
+from scr.commands.opening import default_store, opened_store
+from scr.commands.options import NAMESPACE, BaseUrl, EncoderName, Json, Namespace, Store
+from scr.commands.output import dim, note, say, say_json, styled
+
+store = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after a store: info, verify, rebuild.")
+
+
+@store.command()
+def info(store: Store = None, json_: Json = False) -> None:
+    """Say what a store holds.
+
+    Example:
+
+      scr store info --json
+    """
+    with opened_store(store, NAMESPACE) as opened:
+        counts = opened.ledger.count()
+        encoder = opened.ledger.encoder()
+        index = sum(file.stat().st_size for file in (opened.path / "index").glob("*") if file.is_file())
+        report = {
+            "path": str(opened.path),
+            "store_id": opened.ledger.store_id,
+            "facts": sum(counts.values()),
+            "namespaces": counts,
+            "encoder": encoder.name if encoder else None,
+            "encoder_revision": encoder.revision if encoder else None,
+            "revision": opened.ledger.revision(),
+            "bytes": opened.ledger.bytes() + index,
+        }
+    if json_:
+        say_json(report)
+        return
+    spaces = ", ".join(f"{space} ({count:,})" for space, count in counts.items()) or "none"
+    for name, value in {**report, "namespaces": spaces}.items():
+        shown = f"{value:,}" if isinstance(value, int) else value
+        say(f"{dim(name.ljust(16))} {shown}")
+
+
+@store.command()
+def verify(store: Store = None, json_: Json = False) -> None:
+    """Check the ledger against its events, and the index against one built from nothing.
+
+    Exit status 1 if anything is wrong.
+    """
+    with opened_store(store, NAMESPACE) as opened:
+        flaws = opened.ledger.verify()
+        if opened.ledger.encoder():
+            flaws += opened.searcher.differences()
+        facts = sum(opened.ledger.count().values())
+    if json_:
+        say_json({"ok": not flaws, "facts": facts, "problems": flaws})
+    elif not flaws:
+        say(f"{styled('sound', fg='green')}: {facts:,} facts agree with their events and with the index")
+    if flaws:
+        for flaw in flaws[:20] if not json_ else ():
+            note(flaw)
+        if not json_:
+            note(f"{len(flaws):,} problems: the index is mended by `scr store rebuild`, the ledger from a backup")
+        raise typer.Exit(1)
+
+
+@store.command()
+def rebuild(store: Store = None, encoder: EncoderName = None, json_: Json = False) -> None:
+    """Embed every fact afresh, with another --encoder if given, and build the index anew.
+
+    Example:
+
+      scr store rebuild --encoder ./my-encoder
+    """
+    from scr.progress import bar
+
+    with opened_store(store, NAMESPACE) as opened:
+        total = sum(1 for _ in opened.ledger.facts(None))
+        with bar("Embedding", total) as advance:
+            number = opened.rebuild(encoder, progress=advance)
+        name = opened.encoder.name
+    if json_:
+        say_json({"facts": number, "encoder": name})
+    else:
+        say(f"rebuilt the index over {number:,} facts with {name}")
+
+
+def doctor(
+    store: Store = None, base_url: BaseUrl = None, namespace: Namespace = NAMESPACE, json_: Json = False
+) -> None:
+    """Check that everything is in place: Python, libraries, caches, the store, the server.
+
+    Exit status 1 if something needed is not.
+    """
+    from scr.diagnosis import diagnose
+
+    findings = diagnose(store or default_store(), namespace, base_url)
+    if json_:
+        say_json([{"name": one.name, "ok": one.ok, "detail": one.detail} for one in findings])
+    else:
+        for one in findings:
+            mark = styled("✓", fg="green") if one.ok else styled("✗", fg="red") if one.ok is False else dim("-")
+            say(f"{mark} {one.name:<12} {one.detail}")
+    if any(one.ok is False for one in findings):
+        raise typer.Exit(1)

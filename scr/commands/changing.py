@@ -1,0 +1,165 @@
+"""Commands that change facts: add, update, remove, undo."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from scr.commands.opening import opened_store, text_or_stdin
+from scr.commands.options import NAMESPACE, EncoderName, Json, Namespace, Store
+from scr.commands.output import dim, fact_line, say, say_json
+
+Subject = Annotated[str | None, typer.Option(help="What the fact is about: France.")]
+Relation = Annotated[str | None, typer.Option(help="What it says of it: capital.")]
+Object = Annotated[str | None, typer.Option("--object", help="The value: Lyon.")]
+Question = Annotated[str | None, typer.Option(help="A question that it answers.")]
+Source = Annotated[str | None, typer.Option(help="Where it comes from.")]
+ValidFrom = Annotated[str | None, typer.Option(metavar="DATE", help="From when it holds.")]
+ValidTo = Annotated[str | None, typer.Option(metavar="DATE", help="Until when it holds.")]
+OnConflict = Annotated[
+    Literal["supersede", "keep", "reject"], typer.Option(help="What to do with stored facts that it contradicts.")
+]
+
+
+def add(
+    text: Annotated[str, typer.Argument(help="The fact as a sentence; - reads it from standard input.")],
+    subject: Subject = None,
+    relation: Relation = None,
+    object_: Object = None,
+    question: Question = None,
+    source: Source = None,
+    valid_from: ValidFrom = None,
+    valid_to: ValidTo = None,
+    on_conflict: OnConflict = "supersede",
+    store: Store = None,
+    namespace: Namespace = NAMESPACE,
+    encoder: EncoderName = None,
+    json_: Json = False,
+) -> None:
+    """Insert one fact.
+
+    It is durable and seen by every process when this returns. Facts that it contradicts are superseded.
+
+    Examples:
+
+      scr add "The capital of France is Lyon."
+
+      scr add "Acme's CEO is Emma Chu." --source "press release" --valid-from 2026-03-01
+    """
+    from scr.facts import NewFact
+
+    record = {
+        "text": text_or_stdin(text, "fact"),
+        "subject": subject,
+        "relation": relation,
+        "object": object_,
+        "question": question,
+        "source": source,
+        "valid_from": valid_from,
+        "valid_to": valid_to,
+    }
+    new = NewFact.of(record)
+    with opened_store(store, namespace, encoder) as facts:
+        added = facts.add(new, on_conflict=on_conflict)
+    if json_:
+        say_json({**added.fact.to_json(), "superseded": [one.id for one in added.superseded]})
+        return
+    say(fact_line(added.fact) + (dim("  (already there)") if added.duplicate else ""))
+    for one in added.superseded:
+        say(f"  superseded {fact_line(one)}")
+
+
+def update(
+    fact_id: Annotated[str, typer.Argument(metavar="ID", help="The fact's id or the beginning of it.")],
+    text: Annotated[str, typer.Argument(help="What it says from now on; - reads it from standard input.")],
+    subject: Subject = None,
+    relation: Relation = None,
+    object_: Object = None,
+    question: Question = None,
+    source: Source = None,
+    valid_from: ValidFrom = None,
+    valid_to: ValidTo = None,
+    store: Store = None,
+    namespace: Namespace = NAMESPACE,
+    json_: Json = False,
+) -> None:
+    """Change what a fact says; its id stays and its history is kept.
+
+    Example:
+
+      scr update k3f9 "The capital of France is Marseille."
+    """
+    from scr.facts import NewFact
+
+    record = {
+        "text": text_or_stdin(text, "fact"),
+        "subject": subject,
+        "relation": relation,
+        "object": object_,
+        "question": question,
+        "source": source,
+        "valid_from": valid_from,
+        "valid_to": valid_to,
+    }
+    new = NewFact.of(record)
+    with opened_store(store, namespace) as facts:
+        changed = facts.update(fact_id, new)
+    if json_:
+        say_json({**changed.fact.to_json(), "superseded": [one.id for one in changed.superseded]})
+        return
+    say(fact_line(changed.fact))
+    for one in changed.superseded:
+        say(f"  superseded {fact_line(one)}")
+
+
+def remove(
+    fact_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids or the beginnings of them.")],
+    store: Store = None,
+    namespace: Namespace = NAMESPACE,
+    json_: Json = False,
+) -> None:
+    """Take facts out of service. The ledger keeps them: `scr undo` brings them back.
+
+    Example:
+
+      scr remove k3f9 7qm2
+    """
+    with opened_store(store, namespace) as facts:
+        removed = facts.remove(fact_ids)
+    if json_:
+        say_json([fact.to_json() for fact in removed])
+        return
+    for fact in removed:
+        say(fact_line(fact))
+
+
+def undo(
+    count: Annotated[int, typer.Argument(metavar="[N]", min=1, help="How many operations to take back.")] = 1,
+    store: Store = None,
+    namespace: Namespace = NAMESPACE,
+    json_: Json = False,
+) -> None:
+    """Take back the last operations (see `scr log`): an import is one operation, however long it was.
+
+    Examples:
+
+      scr undo
+
+      scr undo 3
+    """
+    with opened_store(store, namespace) as facts:
+        undone = facts.undo(count)
+    if json_:
+        say_json(
+            [
+                {"number": one.operation.number, "kind": one.operation.kind, "facts": [f.to_json() for f in one.facts]}
+                for one in undone
+            ]
+        )
+        return
+    for one in undone:
+        number = len(one.facts)
+        say(f"took back {one.operation.kind} number {one.operation.number} ({number} fact{'s' * (number != 1)})")
+        for fact in one.facts[:10]:
+            say(f"  {fact_line(fact)}")

@@ -1,0 +1,151 @@
+"""A chat in the terminal with the facts on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from scr.commands import options
+from scr.commands.asking import say_decision
+from scr.commands.opening import default_store
+from scr.commands.output import dim, fact_line, note, say, styled
+
+if TYPE_CHECKING:
+    from scr.api import Edits
+    from scr.engines import Sampling
+    from scr.pipeline import Decision
+
+_HELP = """/add TEXT   insert a fact
+/why        which facts governed the last question, and why
+/undo       take back the last change of the store
+/facts      list the facts
+/clear      start the conversation anew
+/bare TEXT  ask without the facts
+/quit       leave (or Ctrl-D)"""
+
+
+def chat(
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    api_key: options.ApiKey = None,
+    max_tokens: options.MaxTokens = 256,
+    temperature: options.Temperature = 0.0,
+    seed: options.Seed = None,
+    prompts: options.Prompts = None,
+    scope: options.Scope = None,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = 10,
+    store: options.Store = None,
+    namespace: options.Namespace = options.NAMESPACE,
+) -> None:
+    """Chat with the model in the terminal, facts on. Inside: /add, /why, /undo, /help.
+
+    Example:
+
+      scr chat --base-url http://localhost:8000
+    """
+    from scr.api import open_edits
+    from scr.engines import Sampling
+
+    with open_edits(
+        store or default_store(),
+        namespace=namespace,
+        scope=scope,
+        threshold=threshold,
+        k=top_k,
+        model=model,
+        base_url=base_url,
+        api_key=api_key,
+        prompts=prompts,
+    ) as edits:
+        note(f"chatting with {edits.engine.model}; /help lists what can be done, Ctrl-D leaves")
+        _Conversation(edits, Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)).run()
+
+
+class _Conversation:
+    def __init__(self, edits: Edits, sampling: Sampling) -> None:
+        self._edits, self._sampling = edits, sampling
+        self._turns: list[dict[str, str]] = []
+        self._last: Decision | None = None
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/add": self._add,
+            "/why": self._why,
+            "/undo": self._undo,
+            "/facts": self._facts,
+            "/clear": self._clear,
+            "/bare": self._bare,
+            "/help": lambda _: say(_HELP),
+        }
+
+    def run(self) -> None:
+        from scr.errors import ScrError
+
+        while (line := _read()) is not None:
+            command, _, rest = line.strip().partition(" ")
+            if command in {"/quit", "/exit"}:
+                return
+            try:
+                if command in self._commands:
+                    self._commands[command](rest.strip())
+                elif command.startswith("/"):
+                    note(f"{command} is not known: see /help")
+                elif command:
+                    self._ask(line.strip())
+            except ScrError as error:
+                note(f"error: {error}")
+
+    def _ask(self, text: str) -> None:
+        from scr.facts import check_query
+
+        turns = [*self._turns, {"role": "user", "content": check_query(text)}]
+        pipeline = self._edits.pipeline
+        self._last = pipeline.decide(turns)
+        context = pipeline.messages(turns, self._last)
+        pieces = []
+        for piece in self._edits.engine.stream(context.prompt, self._sampling):
+            pieces.append(piece)
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        say()
+        for fact in context.shown:
+            say(dim(f"  ↳ {fact_line(fact)}"))
+        # The conversation keeps what the user wrote, so that a fact that is undone leaves no trace in it.
+        self._turns = [*turns, {"role": "assistant", "content": "".join(pieces)}]
+
+    def _bare(self, text: str) -> None:
+        (completion,) = self._edits.pipeline.ask_bare([[{"role": "user", "content": text}]], self._sampling)
+        say(completion.text.strip())
+
+    def _add(self, text: str) -> None:
+        added = self._edits.add(text)
+        say(fact_line(added.fact) + (dim("  (already there)") if added.duplicate else ""))
+        for fact in added.superseded:
+            say(f"  superseded {fact_line(fact)}")
+
+    def _why(self, _: str) -> None:
+        if self._last is None:
+            note("nothing was asked yet")
+        else:
+            say_decision(self._last)
+
+    def _undo(self, _: str) -> None:
+        for undone in self._edits.store.undo():
+            say(f"took back {undone.operation.kind}: " + "; ".join(fact.text for fact in undone.facts[:3]))
+
+    def _facts(self, _: str) -> None:
+        for fact in self._edits.store.facts():
+            say(fact_line(fact))
+
+    def _clear(self, _: str) -> None:
+        self._turns, self._last = [], None
+
+
+def _read() -> str | None:
+    if sys.stdin.isatty():
+        # Only importing it gives input() a history and line editing.
+        import readline  # noqa: F401
+    try:
+        return input(styled("› ", fg="cyan") if sys.stdin.isatty() else "")
+    except EOFError:
+        return None

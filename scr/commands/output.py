@@ -1,0 +1,54 @@
+"""What commands print: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from scr.facts import Fact
+
+
+def say(text: str = "") -> None:
+    """A line of a result."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A line that is not part of the result."""
+    typer.echo(text, err=True)
+
+
+def say_json(document: object) -> None:
+    """The one JSON document of a command."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def say_json_array(records: Iterable[dict[str, Any]]) -> None:
+    """A JSON array of any length, written as it comes."""
+    typer.echo("[", nl=False)
+    for place, record in enumerate(records):
+        typer.echo(("," if place else "") + "\n" + json.dumps(record, ensure_ascii=False), nl=False)
+    typer.echo("\n]")
+
+
+def dim(text: str) -> str:
+    """Less important text, where the terminal has colours."""
+    return styled(text, dim=True)
+
+
+def styled(text: str, **style: Any) -> str:
+    """Styled text; plain where NO_COLOR is set (click already drops styles where stdout is no terminal)."""
+    import os
+
+    return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
+
+
+def fact_line(fact: Fact) -> str:
+    """A fact in one line."""
+    status = "" if fact.status == "active" else dim(f" [{fact.status}]")
+    return f"{dim(fact.id)}  {' '.join(fact.text.split())}{status}"
