@@ -1,0 +1,175 @@
+"""Sentence encoders through ONNX Runtime: no torch, and quick to open.
+
+A model folder is prepared once: graph, tokenizer and settings go into a folder of the cache. Opening reads only that.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from scr.assets import build_folder, cache_folder
+from scr.bert import build_bert, read_bert
+from scr.encoder.folders import SentenceFolder, fingerprint
+from scr.errors import AssetError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+_RECIPE = "fp32-1"
+"""Names the arithmetic: part of the revision, raised whenever the vectors change."""
+
+_CHUNK = 4096
+"""Texts tokenised at a time: enough to sort by length, little memory."""
+
+_BATCH_TOKENS = 2048
+"""Most tokens, padding included, that are run at once."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the prepared folder's settings file says."""
+
+    revision: str
+    dimensions: int
+    max_length: int
+    lower_case: bool
+    pools: bool
+
+
+class OnnxEncoder:
+    """A sentence encoder in ONNX Runtime."""
+
+    def __init__(self, name: str, prepared: Prepared, tokenizer: Tokenizer, session: InferenceSession) -> None:
+        self.name = name
+        self.revision = prepared.revision
+        self.dimensions = prepared.dimensions
+        self._prepared = prepared
+        self._tokenizer = tokenizer
+        self._session = session
+        self._segments = any(each.name == "token_type_ids" for each in session.get_inputs())
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> OnnxEncoder:
+        """Open the model in a sentence-transformers folder, preparing it if that was not done before.
+
+        Raises:
+            AssetError: the model cannot be read, or the cache cannot be written.
+        """
+        ready = prepare(folder)
+        try:
+            prepared = Prepared(**json.loads((ready / "prepared.json").read_text(encoding="utf-8")))
+            return cls(name, prepared, _open_tokenizer(ready, prepared.max_length), open_session(ready / "model.onnx"))
+        except Exception as error:  # both libraries raise bare exceptions
+            raise AssetError(f"the prepared encoder in {ready} is damaged ({error}): delete that folder") from error
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        """Embed texts; see :class:`scr.encoder.Encoder`."""
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for start in range(0, len(texts), _CHUNK):
+            chunk = [text.lower() if self._prepared.lower_case else text for text in texts[start : start + _CHUNK]]
+            ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(chunk)]
+            for batch in batches([len(each) for each in ids], _BATCH_TOKENS):
+                vectors[start + batch] = self._run([ids[place] for place in batch])
+                if progress:
+                    progress(len(batch))
+        return vectors
+
+    def _run(self, ids: list[list[int]]) -> NDArray[np.float32]:
+        """Embed token ids of about the same length; shape (len(ids), dimensions)."""
+        lengths = np.array([len(each) for each in ids])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        tokens = np.zeros(mask.shape, dtype=np.int32)
+        tokens[mask] = np.concatenate(ids)
+        feed = {"input_ids": tokens, "attention_mask": mask.astype(np.int32)}
+        if self._prepared.pools:
+            return np.asarray(self._session.run(None, feed)[0])
+        feed = {key: value.astype(np.int64) for key, value in feed.items()}
+        if self._segments:
+            feed["token_type_ids"] = np.zeros_like(feed["input_ids"])
+        hidden = self._session.run(None, feed)[0]
+        pooled = (hidden * mask[:, :, None]).sum(axis=1)
+        return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), dtype=np.float32)
+
+
+def batches(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Group texts of like length, so that little is padded; the longest come first.
+
+    Args:
+        lengths: of each text, in tokens.
+        tokens: most in a batch, padding included; a text that is longer makes a batch by itself.
+
+    Yields:
+        places in ``lengths``; each place once.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + max(1, tokens // max(1, lengths[order[start]]))
+        yield order[start:stop]
+        start = stop
+
+
+def prepare(folder: Path) -> Path:
+    """The prepared form of a model folder, in the cache; made if it is not there or the folder's files have changed.
+
+    Raises:
+        AssetError: the model cannot be read, or the cache cannot be written.
+    """
+    sources = [folder / name for name in ("model.safetensors", "onnx/model.onnx", "tokenizer.json", "config.json")]
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources if path.is_file()]
+    key = xxhash.xxh3_64_hexdigest(json.dumps([str(folder), _RECIPE, stats]).encode())
+    target = cache_folder() / "encoders" / key
+    return target if target.is_dir() else build_folder(target, lambda into: _prepare(folder, into))
+
+
+def _prepare(folder: Path, into: Path) -> None:
+    source = SentenceFolder.read(folder)
+    if source.builds:
+        config, weights = read_bert(folder)
+        model = build_bert(config, weights, pooling=source.pooling or "mean")
+        (into / "model.onnx").write_bytes(model.SerializeToString())
+        weights_path = folder / "model.safetensors"
+    else:
+        weights_path = source.exported
+        for path in weights_path.parent.glob("model.onnx*"):
+            shutil.copyfile(path, into / path.name)
+    shutil.copyfile(folder / "tokenizer.json", into / "tokenizer.json")
+    identity = f"{_RECIPE} {source.pooling} {source.max_length} {source.lower_case}"
+    hashed = fingerprint([weights_path, folder / "tokenizer.json"])
+    prepared = Prepared(
+        revision=xxhash.xxh3_128_hexdigest(f"{identity} {hashed}".encode()),
+        dimensions=int(source.config["hidden_size"]),
+        max_length=source.max_length,
+        lower_case=source.lower_case,
+        pools=source.builds,
+    )
+    (into / "prepared.json").write_text(json.dumps(asdict(prepared)), encoding="utf-8")
+
+
+def _open_tokenizer(folder: Path, max_length: int) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
+def open_session(path: Path) -> InferenceSession:
+    """Open an ONNX file on the CPU cores that this process may use."""
+    import onnxruntime
+
+    options: Any = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
