@@ -1,0 +1,1 @@
+"""Training of the scope classifier: data sets to records, records to labelled pairs, pairs to weights."""
