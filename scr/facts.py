@@ -43,7 +43,7 @@ def _flaw(text: str, limit: int) -> str | None:
     """What is wrong with a text, as the end of a sentence; None if nothing is."""
     if len(text) > limit:
         return f"is {len(text):,} characters long; the limit is {limit:,}: shorten or split it"
-    for place, char in enumerate(text):
+    for place, char in enumerate("" if text.isprintable() else text):
         category = unicodedata.category(char)
         if category == "Cs":
             return f"is not valid UTF-8 (character {place + 1}): convert it to UTF-8"
@@ -103,7 +103,8 @@ def parse_time(value: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime, which does not fill up the years before 1000.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scr.encoder import Encoder, open_encoder
+from scr.store import FactStore
+
+from .kept import KeptEncoder
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The shipped encoder."""
+    return open_encoder()
+
+
+@pytest.fixture(scope="session")
+def kept(encoder: Encoder) -> KeptEncoder:
+    """The shipped encoder's vectors, each computed once."""
+    return KeptEncoder.of(encoder)
+
+
+@pytest.fixture
+def open_store(tmp_path: Path, kept: KeptEncoder) -> Iterator[Callable[..., FactStore]]:
+    """Opens stores below the test's folder; closes them at its end."""
+    opened: list[FactStore] = []
+
+    def open_it(name: str = "store", **options: object) -> FactStore:
+        opened.append(FactStore.open(tmp_path / name, **{"encoder": kept, "actor": "tester", **options}))
+        return opened[-1]
+
+    yield open_it
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[..., FactStore]) -> FactStore:
+    """An empty store."""
+    return open_store()
