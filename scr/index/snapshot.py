@@ -70,7 +70,7 @@ def save(
         same = there and (there.store, there.encoder, there.encoder_revision) == mine
         if there and same and there.ledger_revision > ledger_revision:
             return there
-        data = memoryview(faiss.serialize_index(index.native))
+        data = faiss.serialize_index(index.native).data
         name = f"vectors-{ledger_revision}-{os.getpid()}.faiss"
         _write(folder / name, data)
         manifest = Manifest(
@@ -130,7 +130,7 @@ def _check_origin(manifest: Manifest, store: str, encoder: str, encoder_revision
 
 def _read(manifest: Manifest, data: NDArray[np.uint8]) -> VectorIndex:
     # FAISS trusts what it reads, so that it must not see bytes that nobody vouches for.
-    if data.nbytes != manifest.bytes or xxhash.xxh3_128_hexdigest(memoryview(data)) != manifest.digest:
+    if data.nbytes != manifest.bytes or xxhash.xxh3_128_hexdigest(data.data) != manifest.digest:
         raise IndexDamaged(f"{manifest.file} is not the file that was written")
     index = VectorIndex(faiss.deserialize_index(data), manifest.kind)
     if (len(index), index.dimensions) != (manifest.count, manifest.dimensions):
