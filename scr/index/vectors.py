@@ -51,7 +51,7 @@ class VectorIndex:
     def numbers(self) -> NDArray[np.int64]:
         """Every number in the index, in no order."""
         if self.kind == "flat":
-            return faiss.vector_to_array(self._native.id_map).copy()
+            return np.array(faiss.vector_to_array(self._native.id_map), np.int64)
         lists = self._native.invlists
         parts = [
             faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)).copy()
