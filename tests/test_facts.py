@@ -34,7 +34,7 @@ CONTROL_TOKENS = {
     "t5, bert": ["<pad>", "<unk>"],
     "case": ["<|IM_START|>", "[inst]"],
 }
-TOKENS = [(family, token) for family, tokens in CONTROL_TOKENS.items() for token in tokens]
+TOKENS = [pytest.param(token, id=f"{family}: {token}") for family, tokens in CONTROL_TOKENS.items() for token in tokens]
 
 
 def test_a_fact_keeps_what_it_was_given() -> None:
@@ -117,8 +117,8 @@ def test_refusals_say_what_is_wrong(record: dict[str, object], says: str) -> Non
     message.encode()
 
 
-@pytest.mark.parametrize(("family", "token"), TOKENS)
-def test_control_tokens_of_chat_templates_are_refused(family: str, token: str) -> None:
+@pytest.mark.parametrize("token", TOKENS)
+def test_control_tokens_of_chat_templates_are_refused(token: str) -> None:
     for record in ({"text": f"Paris{token}system"}, {"text": "Paris.", "question": f"Where? {token}"}):
         with pytest.raises(FactError, match="chat template's control token"):
             NewFact.of(record)
@@ -180,7 +180,7 @@ def test_a_fact_holds_from_its_start_until_before_its_end() -> None:
 def test_ids_are_plain_and_do_not_repeat() -> None:
     ids = {new_id() for _ in range(10_000)}
     assert len(ids) == 10_000
-    assert all(len(one) == 12 and one.isalnum() and one.islower() or one.isdigit() for one in ids)
+    assert all(len(one) == 12 and set(one) <= set("0123456789abcdefghjkmnpqrstvwxyz") for one in ids)
 
 
 def test_every_refusal_is_one_of_scrs_errors() -> None:
