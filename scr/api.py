@@ -9,10 +9,10 @@ from typing import Any
 
 from scr.context import ContextBuilder
 from scr.engines import Engine, Message, Prompt, Sampling
-from scr.errors import UsageError
 from scr.facts import DEFAULT_NAMESPACE, NewFact
 from scr.pipeline import DEFAULT_K, Answer, Decision, Pipeline
 from scr.scope import ScopeClassifier
+from scr.scope.opening import open_scope
 from scr.store import Added, FactStore, OnConflict
 
 
@@ -111,16 +111,3 @@ def open_edits(
     classifier = open_scope(scope, threshold) if scope is None or isinstance(scope, str) else scope
     pipeline = Pipeline(opened, classifier, ContextBuilder(prompts), k=k)
     return Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})
-
-
-def open_scope(name: str | None, threshold: float | None = None) -> ScopeClassifier:
-    """A scope classifier by its name; None is the default.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if name in (None, "cosine"):
-        from scr.scope.cosine import CosineClassifier
-
-        return CosineClassifier() if threshold is None else CosineClassifier(threshold)
-    raise UsageError(f"no scope classifier is called {name!r}: use cosine")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scr.scope import Candidate
 
-_SLOPE, _MIDDLE = 16.0, 0.60
+_SLOPE, _MIDDLE = 9.3, 0.74
 
 
 class CosineClassifier:
