@@ -17,64 +17,12 @@ from scr.scope import Candidate
 _COSINE, _COVERAGE, _BIAS = 3.0, 8.35, -8.97
 _STEM = 5
 _EMPTY = frozenset(
-    [
-        "a",
-        "about",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "give",
-        "had",
-        "has",
-        "have",
-        "how",
-        "i",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "me",
-        "name",
-        "of",
-        "on",
-        "or",
-        "please",
-        "s",
-        "say",
-        "tell",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "were",
-        "what",
-        "what's",
-        "when",
-        "where",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-    ]
+    re.findall(
+        r"\w+",
+        """a about an and are as at be been by can could did do does for from give had has have how i in into is it its me
+        name of on or please s say tell that the this to was were what when where which who whom whose why will with
+        would you""",
+    )
 )
 
 
@@ -95,8 +43,8 @@ class WordsClassifier:
         asked = _stems(query)
         cosines = np.array([candidate.similarity for candidate in candidates], np.float32)
         coverage = np.array([_coverage(asked, candidate) for candidate in candidates], np.float32)
-        scores: NDArray[np.float32] = 1 / (1 + np.exp(-(_COSINE * cosines + _COVERAGE * coverage + _BIAS)))
-        return scores
+        evidence = _COSINE * cosines + _COVERAGE * coverage + _BIAS
+        return np.asarray(1 / (1 + np.exp(-evidence)), np.float32)
 
 
 def _stems(text: str) -> frozenset[str]:
