@@ -19,8 +19,8 @@ _STEM = 5
 _EMPTY = frozenset(
     re.findall(
         r"\w+",
-        """a about an and are as at be been by can could did do does for from give had has have how i in into is it its me
-        name of on or please s say tell that the this to was were what when where which who whom whose why will with
+        """a about an and are as at be been by can could did do does for from give had has have how i in into is it its
+        me name of on or please s say tell that the this to was were what when where which who whom whose why will with
         would you""",
     )
 )
