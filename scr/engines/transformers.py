@@ -1,0 +1,277 @@
+"""The embedded engine: a Hugging Face model in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
+from scr.engines.drawing import Draw, Noise, Watch, held_back
+from scr.engines.loading import load, quiet
+from scr.engines.tokens import PromptEncoder
+from scr.errors import EngineError
+
+BATCH_TOKENS = 16_384
+"""Most tokens, padding and answers included, that one batch may come to; memory grows with it."""
+
+BATCH_ROWS = 64
+"""Most prompts in a batch."""
+
+_WINDOW = 1024
+"""How many prompts are sorted by length together."""
+
+_ROUND = 32
+"""Tokens generated before finished answers leave their batch; doubled each time."""
+
+
+@dataclass(eq=False)
+class _Row:
+    """One prompt being answered: token ids so far."""
+
+    place: int
+    prompt: list[int]
+    limit: int
+    noise: Noise | None
+    new: list[int] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[int]:
+        return self.prompt + self.new
+
+    @property
+    def left(self) -> int:
+        return self.limit - len(self.new)
+
+
+class TransformersEngine:
+    """Answers with a model that this process holds.
+
+    Greedy answers in float32 do not depend on what else is in the batch (up to rounding of about 1e-6 in a
+    logit); drawn ones depend on their seed and prompt alone. The sampling defaults that some checkpoints carry,
+    such as a repetition penalty, are ignored: :class:`scr.engines.Sampling` says everything.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, name: str, batch_tokens: int = BATCH_TOKENS) -> None:
+        """Take a causal language model of ``transformers`` and its tokenizer; ``name`` is how results call it."""
+        self._network, self._tokenizer, self._name = network, tokenizer, name
+        self._batch_tokens = batch_tokens
+        self._encoder = PromptEncoder(tokenizer, name, getattr(network.config, "max_position_embeddings", None))
+        given = network.generation_config
+        ends = given.eos_token_id if isinstance(given.eos_token_id, list) else [given.eos_token_id]
+        self._ends = sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})
+        self._pad = next(pad for pad in (tokenizer.pad_token_id, given.pad_token_id, *self._ends, 0) if pad is not None)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path | None = None,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> TransformersEngine:
+        """Load a model: a folder, a hub id, or (None) SmolLM2-135M-Instruct, which comes with scr.
+
+        Args:
+            model: what to load.
+            device: such as ``cpu`` or ``cuda:0``; None takes a GPU if there is one.
+            dtype: such as ``bfloat16``; None takes float32 on a CPU, the checkpoint's own type elsewhere.
+            batch_tokens: most tokens that one batch may come to.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            EngineError: it cannot be loaded.
+            AssetError: the model that comes with scr could not be fetched.
+            MissingExtra: torch or transformers is not installed.
+        """
+        return cls(*load(model, device, dtype), batch_tokens=batch_tokens)
+
+    @property
+    def model(self) -> str:
+        """The folder's name or the hub id."""
+        return self._name
+
+    @property
+    def network(self) -> Any:
+        """The ``transformers`` model itself."""
+        return self._network
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        return self._tokenizer
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+        """Answer a batch of prompts, in their order.
+
+        Raises:
+            EngineError: one of the prompts cannot be answered.
+        """
+        with closing(self.generate_each(prompts, sampling)) as outcomes:
+            return in_order(outcomes)
+
+    def generate_each(
+        self, prompts: Iterable[Prompt], sampling: Sampling
+    ) -> Generator[tuple[int, Outcome], None, None]:
+        """Answer prompts in batches of similar length, yielding each as its answer ends."""
+        numbered = enumerate(prompts)
+        while window := list(islice(numbered, _WINDOW)):
+            rows = []
+            for place, prompt in window:
+                try:
+                    rows.append(self._row(place, prompt, sampling))
+                except EngineError as error:
+                    yield place, error
+            yield from self._rounds(rows, sampling)
+
+    def stream(self, prompt: Prompt, sampling: Sampling) -> Iterator[str]:
+        """Answer one prompt piece by piece; leaving the iterator stops the model.
+
+        Raises:
+            EngineError: the prompt cannot be answered.
+        """
+        row = self._row(0, prompt, sampling)
+        arrived: SimpleQueue[list[int] | Completion | BaseException] = SimpleQueue()
+        stopped = threading.Event()
+
+        def seen(ids: list[int]) -> bool:
+            arrived.put(ids)
+            return stopped.is_set()
+
+        def work() -> None:
+            try:
+                self._extend([row], row.left, sampling, seen)
+                arrived.put(self._completion(row, sampling) or EngineError("the answer was left"))
+            except BaseException as error:  # handed to the thread that reads
+                arrived.put(error)
+
+        thread = threading.Thread(target=work, name="scr-stream", daemon=True)
+        thread.start()
+        shown = ""
+        try:
+            while isinstance(item := arrived.get(), list):
+                text = held_back(self._text(item), sampling.stop)
+                if text.startswith(shown) and len(text) > len(shown):
+                    yield text[len(shown) :]
+                    shown = text
+            if isinstance(item, BaseException):
+                raise item
+            if len(item.text) > len(shown):
+                yield item.text[len(shown) :]
+        finally:
+            stopped.set()
+            thread.join()
+
+    def count_tokens(self, text: str) -> int:
+        """Length of a text in this model's tokens."""
+        return len(self._encoder.plain(text))
+
+    def close(self) -> None:
+        """Let go of the model; its memory is free once nobody else holds it."""
+        self._network = None
+
+    def _row(self, place: int, prompt: Prompt, sampling: Sampling) -> _Row:
+        ids = self._encoder.encode(prompt)
+        noise = Noise(sampling.seed) if sampling.temperature > 0 else None
+        return _Row(place, ids, self._encoder.room(ids, sampling.max_tokens), noise)
+
+    def _rounds(self, rows: list[_Row], sampling: Sampling) -> Iterator[tuple[int, Outcome]]:
+        """Generate in rounds, so that a batch does not wait for its longest answer."""
+        steps = _ROUND
+        while rows:
+            waiting = []
+            for batch in self._batches(rows, steps):
+                try:
+                    self._extend(batch, batch[0].limit if len(batch) == 1 else steps, sampling)
+                except EngineError as error:
+                    yield from ((row.place, error) for row in batch)
+                    continue
+                for row in batch:
+                    if completion := self._completion(row, sampling):
+                        yield row.place, completion
+                    else:
+                        waiting.append(row)
+            rows, steps = waiting, steps * 2
+
+    def _batches(self, rows: list[_Row], steps: int) -> Iterator[list[_Row]]:
+        """Rows of similar length together, each batch within the bound on tokens."""
+        batch: list[_Row] = []
+        # The longest first: memory that runs out does so at once.
+        for row in sorted(rows, key=lambda row: len(row.ids), reverse=True):
+            longest = len(batch[0].ids) if batch else len(row.ids)
+            if batch and (len(batch) == BATCH_ROWS or (len(batch) + 1) * (longest + steps) > self._batch_tokens):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    def _extend(
+        self, rows: list[_Row], steps: int, sampling: Sampling, seen: Callable[[list[int]], bool] | None = None
+    ) -> None:
+        """Let the model go on with each row for a number of tokens, or to its end."""
+        import torch
+
+        width = max(len(row.ids) for row in rows)
+        ids = torch.full((len(rows), width), self._pad)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for number, row in enumerate(rows):
+            ids[number, width - len(row.ids) :] = torch.tensor(row.ids)
+            mask[number, width - len(row.ids) :] = 1
+        watch = Watch(self._tokenizer, sampling.stop, [len(row.new) for row in rows], width, seen)
+        noises = [row.noise for row in rows if row.noise]
+        try:
+            with self._lock, quiet(), torch.inference_mode():
+                device = self._network.device
+                output = self._network.generate(
+                    input_ids=ids.to(device),
+                    attention_mask=mask.to(device),
+                    generation_config=self._config(min(steps, max(row.left for row in rows))),
+                    logits_processor=[Draw(noises, sampling.temperature)] if noises else [],
+                    stopping_criteria=[watch],
+                )
+        except torch.OutOfMemoryError as error:
+            raise EngineError(
+                f"{self._name} ran out of memory on {len(rows)} prompts of {width:,} tokens: "
+                "lower batch_tokens, or shorten them"
+            ) from error
+        for row, new in zip(rows, output[:, width:].tolist(), strict=True):
+            row.new += new[: row.left]
+
+    def _config(self, steps: int) -> Any:
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
+            max_new_tokens=steps,
+            do_sample=False,  # drawing is Draw's
+            use_cache=True,
+            eos_token_id=self._ends,
+            pad_token_id=self._pad,
+            # What is left unsaid is taken from the checkpoint.
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            min_length=0,
+        )
+
+    def _completion(self, row: _Row, sampling: Sampling) -> Completion | None:
+        """The row's answer if it has ended."""
+        end = next((at for at, token in enumerate(row.new) if token in self._ends or token == self._pad), None)
+        ids = row.new if end is None else row.new[:end]
+        text = self._text(ids)
+        stops = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
+        if stops:
+            return Completion(text[: min(stops)], "stop", len(row.prompt), len(ids))
+        if end is not None:
+            return Completion(text, "stop", len(row.prompt), len(ids) + 1)
+        return None if row.left else Completion(text, "length", len(row.prompt), len(ids))
+
+    def _text(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
