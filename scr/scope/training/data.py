@@ -33,7 +33,7 @@ def make_pairs(folder: Path, seed: int, rounds: int) -> list[Pair]:
         for pair in Builder(part, seed + turn).pairs():
             found.setdefault((pair.fact, pair.query), pair)
     pairs = list(found.values())
-    Random(seed).shuffle(pairs)
+    Random(seed).shuffle(pairs)  # noqa: S311 - seeded on purpose
     return pairs
 
 
@@ -61,7 +61,9 @@ class Tokens:
         """Tokens of each pair, shape (n,)."""
         return np.diff(self.starts)
 
-    def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    def batch(
+        self, rows: Sequence[int] | NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Ids, mask and segments, each of shape (b, longest), and labels (b,)."""
         longest = int(self.lengths[rows].max())
         ids, mask, types = (np.zeros((len(rows), longest), np.int64) for _ in range(3))
@@ -81,6 +83,12 @@ def tokenise(pairs: Sequence[Pair], tokenizer_file: Path) -> Tokens:
     coded = tokenizer.encode_batch([(pair.fact, pair.query) for pair in pairs])
     lengths = np.array([len(code.ids) for code in coded], np.int64)
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    second = np.array([start + code.type_ids.index(1) if 1 in code.type_ids else start for start, code in zip(starts[:-1], coded, strict=True)], np.int64)
+    second = np.array(
+        [
+            start + code.type_ids.index(1) if 1 in code.type_ids else start
+            for start, code in zip(starts[:-1], coded, strict=True)
+        ],
+        np.int64,
+    )
     ids = np.concatenate([np.array(code.ids, np.int32) for code in coded])
     return Tokens(ids, starts, second, np.array([pair.label for pair in pairs], np.float32))

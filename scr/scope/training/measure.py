@@ -29,19 +29,20 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
-    """Expected calibration error over equal-width bins: mean |share of positives - mean probability|, weighted by count."""
+    """Expected calibration error: |share of positives - mean probability| over bins of equal width, by their count."""
     p, label = np.asarray(probabilities, np.float64), np.asarray(labels, np.float64)
     place = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = [abs(label[place == b].mean() - p[place == b].mean()) * np.mean(place == b) for b in range(bins) if (place == b).any()]
+    held = [place == b for b in range(bins) if (place == b).any()]
+    gaps = [abs(label[own].mean() - p[own].mean()) * own.mean() for own in held]
     return float(np.sum(gaps))
 
 
 def platt(logits: NDArray[np.float32], labels: NDArray[np.bool_]) -> tuple[float, float]:
-    """Scale and shift that make sigmoid(scale * logit + shift) calibrated (Platt 1999), by Newton's method on the log loss."""
+    """Scale and shift that calibrate sigmoid(scale * logit + shift) (Platt 1999), by Newton's method."""
     x = np.stack([logits.astype(np.float64), np.ones(len(logits))], 1)
-    weight = np.array([1.0, 0.0])
+    weight = np.zeros(2)  # from nothing, where Newton's method does not overshoot
     for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ weight))
+        p = 1 / (1 + np.exp(-np.clip(x @ weight, -30, 30)))
         step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2), x.T @ (labels - p))
         weight += step
         if np.abs(step).max() < 1e-8:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
@@ -48,12 +47,20 @@ class PairModel(nn.Module):
 
     def save_trained(self, path: Path) -> None:
         """The trained tensors in half precision; what is frozen is left out."""
-        kept = {name: weight.detach().half().contiguous() for name, weight in self.bert.named_parameters() if not name.startswith(FROZEN)}
+        kept = {
+            name: weight.detach().half().contiguous()
+            for name, weight in self.bert.named_parameters()
+            if not name.startswith(FROZEN)
+        }
         kept |= {f"head.{name}": weight.detach().half().contiguous() for name, weight in self.head.named_parameters()}
         save_file(kept, path)
 
     def load_trained(self, path: Path) -> None:
         """Take over tensors that `save_trained` wrote."""
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
-        self.head.load_state_dict({name.removeprefix("head."): t for name, t in tensors.items() if name.startswith("head.")})
-        self.bert.load_state_dict({name: t for name, t in tensors.items() if not name.startswith("head.")}, strict=False)
+        self.head.load_state_dict(
+            {name.removeprefix("head."): t for name, t in tensors.items() if name.startswith("head.")}
+        )
+        self.bert.load_state_dict(
+            {name: t for name, t in tensors.items() if not name.startswith("head.")}, strict=False
+        )

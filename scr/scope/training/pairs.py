@@ -18,7 +18,8 @@ class Probe:
 
     Attributes:
         query: the question.
-        kind: what it probes: `alias`, `reasoning`, `logical`, `specificity`, `forgetfulness`, `other_subject`, `general`.
+        kind: what it probes: `alias`, `reasoning`, `logical`, `specificity`, `forgetfulness`, `other_subject` or
+            `general`.
         positive: whether the record's fact governs it.
     """
 

@@ -93,7 +93,35 @@ def relation_of(prompt: str, subject: str) -> str:
 
 
 _EMPTY = frozenset(
-    ["what", "which", "is", "was", "are", "the", "a", "of", "name", "does", "did", "do", "in", "to", "on", "at", "by", "for", "from", "with", "it", "that", "s", "apart", "be", "were", "who's"]
+    [
+        "what",
+        "which",
+        "is",
+        "was",
+        "are",
+        "the",
+        "a",
+        "of",
+        "name",
+        "does",
+        "did",
+        "do",
+        "in",
+        "to",
+        "on",
+        "at",
+        "by",
+        "for",
+        "from",
+        "with",
+        "it",
+        "that",
+        "s",
+        "apart",
+        "be",
+        "were",
+        "who's",
+    ]
 )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .pairs import Probe, Record
 from .relations import relation_of
@@ -29,7 +29,7 @@ class KnowEdit:
     folder: Path
     name: str = "knowedit"
 
-    _KINDS = {
+    _KINDS: ClassVar[dict[str, tuple[str, bool]]] = {
         "Subject_Aliasing": ("alias", True),
         "Reasoning": ("reasoning", True),
         "Logical_Generalization": ("logical", True),

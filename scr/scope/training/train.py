@@ -25,6 +25,9 @@ from .measure import auroc
 from .model import PairModel
 from .pairs import Pair
 
+CHOOSING = 2500
+"""Held-out pairs that the best weights are chosen by; the others are for calibration."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -35,8 +38,10 @@ class Settings:
         rounds: how often the pair maker goes over the records.
         pairs: training pairs seen in all.
         batch: pairs per step.
-        rate: peak learning rate, reached after `warmup` steps, then falling as a cosine to a fiftieth.
+        rate: peak learning rate, reached after `warmup` steps, held, then falling in a line over the last `cooling` of
+            all steps: a run can be made longer or shorter as long as it has not begun to cool.
         warmup: steps.
+        cooling: share of the steps.
         decay: weight decay.
         smoothing: labels are moved this far towards one half.
         every: steps between checkpoints.
@@ -46,11 +51,12 @@ class Settings:
     rounds: int = 1
     pairs: int = 250_000
     batch: int = 64
-    rate: float = 1.5e-4
-    warmup: int = 200
+    rate: float = 2e-4
+    warmup: int = 150
+    cooling: float = 0.35
     decay: float = 0.01
     smoothing: float = 0.01
-    every: int = 300
+    every: int = 250
 
     @property
     def steps(self) -> int:
@@ -61,8 +67,8 @@ class Settings:
         """Learning rate of a step."""
         if step < self.warmup:
             return self.rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        left = (self.steps - step) / max(1.0, self.steps * self.cooling)
+        return self.rate * max(0.01, min(1.0, left))
 
 
 def batches(lengths: NDArray[np.int64], batch: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -97,7 +103,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, 0.98))
 
     def run(self, train: Tokens, tune: Tokens, kinds: list[str]) -> None:
-        """Train to the last step, saving as it goes; the best weights by the held-out loss stay in `trained.safetensors`."""
+        """Train to the last step, saving as it goes; the best weights by the held-out loss stay on disk."""
         best = self.resume()
         feed = batches(train.lengths, self.settings.batch, self.settings.seed)
         for _ in range(self.step):
@@ -109,7 +115,9 @@ class Trainer:
             self.step += 1
             if self.step % 20 == 0:
                 speed = (self.step - first) * self.settings.batch / (time.monotonic() - begun)
-                sys.stderr.write(f"\r{self.step}/{self.settings.steps}  loss {np.mean(losses[-100:]):.4f}  {speed:.0f} pairs/s ")
+                sys.stderr.write(
+                    f"\r{self.step}/{self.settings.steps}  loss {np.mean(losses[-100:]):.4f}  {speed:.0f} pairs/s "
+                )
                 sys.stderr.flush()
             if self.step % self.settings.every == 0 or self.step == self.settings.steps:
                 figures = self.evaluate(tune, kinds) | {"step": self.step, "train_loss": float(np.mean(losses[-300:]))}
@@ -131,7 +139,7 @@ class Trainer:
             logits = self.model(ids, mask, types)
         loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), soft)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         return float(loss.detach())
@@ -152,11 +160,18 @@ class Trainer:
         """Held-out loss, AUROC over all and of each kind against every pair of the other label."""
         logits = self.logits(data)
         labels = data.labels > 0.5
-        figures = {"loss": float(np.mean(np.logaddexp(0, np.where(labels, -logits, logits)))), "auroc": auroc(logits[labels], logits[~labels])}
+        figures = {
+            "loss": float(np.mean(np.logaddexp(0, np.where(labels, -logits, logits)))),
+            "auroc": auroc(logits[labels], logits[~labels]),
+        }
         for kind in sorted(set(kinds)):
             own = np.array([k == kind for k in kinds])
             positive = bool(labels[own].mean() > 0.5)
-            figures[kind] = auroc(logits[own & labels], logits[~labels]) if positive else auroc(logits[labels], logits[own & ~labels])
+            figures[kind] = (
+                auroc(logits[own & labels], logits[~labels])
+                if positive
+                else auroc(logits[labels], logits[own & ~labels])
+            )
         return figures
 
     def checkpoint(self, best: float) -> None:
@@ -190,11 +205,11 @@ class Trainer:
         return float(state["best"])
 
 
-def split(pairs: list[Pair], settings: Settings) -> tuple[list[Pair], list[Pair]]:
+def split(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
     """Pairs to train on and a held-out sample to choose the best weights by."""
     train = [pair for pair in pairs if pair.split == "train"]
     tune = [pair for pair in pairs if pair.split == "tune"]
-    return train[: settings.pairs], tune[:4000]
+    return train, tune[:CHOOSING]
 
 
 def main() -> None:
@@ -212,12 +227,14 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
     torch.manual_seed(settings.seed)
-    train, tune = split(make_pairs(folder, settings.seed, settings.rounds), settings)
+    train, tune = split(make_pairs(folder, settings.seed, settings.rounds))
     tokenizer = base / "tokenizer.json"
     model = PairModel(base)
     if init:
         model.load_trained(init)
-    Trainer(model, settings, out).run(tokenise(train, tokenizer), tokenise(tune, tokenizer), [pair.kind for pair in tune])
+    Trainer(model, settings, out).run(
+        tokenise(train, tokenizer), tokenise(tune, tokenizer), [pair.kind for pair in tune]
+    )
 
 
 if __name__ == "__main__":

@@ -11,32 +11,93 @@ from .relations import library
 from .sources import finish
 
 _NOUN_STATEMENTS = (
-    "The {n} of {s} is {o}.", "{s}'s {n} is {o}.", "{o} is the {n} of {s}.", "{s}: {n}: {o}", "{s} - {n}: {o}", "{n} of {s}: {o}",
-    "{s} has {o} as {n}.", "{o} is {s}'s {n}.", "The {n} of {s} is now {o}.", "The {n} of {s} was changed to {o}.", "As for {s}, the {n} is {o}.",
-    "{s} | {n} | {o}", "The {n} for {s} is {o}", "{s} ({n}: {o})",
-)  # fmt: skip
+    "The {n} of {s} is {o}.",
+    "{s}'s {n} is {o}.",
+    "{o} is the {n} of {s}.",
+    "{s}: {n}: {o}",
+    "{s} - {n}: {o}",
+    "{n} of {s}: {o}",
+    "{s} has {o} as {n}.",
+    "{o} is {s}'s {n}.",
+    "The {n} of {s} is now {o}.",
+    "The {n} of {s} was changed to {o}.",
+    "As for {s}, the {n} is {o}.",
+    "{s} | {n} | {o}",
+    "The {n} for {s} is {o}",
+    "{s} ({n}: {o})",
+)
 _FRAMES = (
-    "According to the latest records, {f}", "Note: {f}", "Update: {f}", "As of this year, {f}", "{f} This was confirmed recently.", "Contrary to what many believe, {f}",
-    "Correction: {f}", "It is known that {f}", "{f} Earlier reports were wrong.", "In fact, {f}", "Please remember: {f}", "{f} (source: the official site)",
-    "Following a long discussion, it was announced that {f}", "Our handbook says: {f}",
-)  # fmt: skip
+    "According to the latest records, {f}",
+    "Note: {f}",
+    "Update: {f}",
+    "As of this year, {f}",
+    "{f} This was confirmed recently.",
+    "Contrary to what many believe, {f}",
+    "Correction: {f}",
+    "It is known that {f}",
+    "{f} Earlier reports were wrong.",
+    "In fact, {f}",
+    "Please remember: {f}",
+    "{f} (source: the official site)",
+    "Following a long discussion, it was announced that {f}",
+    "Our handbook says: {f}",
+)
 _NOUN_QUERIES = (
-    "The {n} of {s} is", "The name of the {n} of {s} is", "What is the {n} of {s}?", "What's {s}'s {n}?", "{s} {n}", "{n} of {s}", "{s}'s {n}", "{s} {n}?",
-    "Tell me the {n} of {s}.", "Name the {n} of {s}.", "Do you know the {n} of {s}?", "{s}: {n}?", "Which {n} does {s} have?", "what {n} does {s} have",
-    "Give me {s}'s {n}", "I need the {n} of {s}", "Can you tell me what the {n} of {s} is?", "{n} {s}", "The {n} for {s} is what?", "{s}'s {n} is",
-    "Is {o} the {n} of {s}?", "Is the {n} of {s} {o}?", "Please state the {n} of {s}.", "Could you look up the {n} of {s} for me?", "Who or what is the {n} of {s}?",
-)  # fmt: skip
+    "The {n} of {s} is",
+    "The name of the {n} of {s} is",
+    "What is the {n} of {s}?",
+    "What's {s}'s {n}?",
+    "{s} {n}",
+    "{n} of {s}",
+    "{s}'s {n}",
+    "{s} {n}?",
+    "Tell me the {n} of {s}.",
+    "Name the {n} of {s}.",
+    "Do you know the {n} of {s}?",
+    "{s}: {n}?",
+    "Which {n} does {s} have?",
+    "what {n} does {s} have",
+    "Give me {s}'s {n}",
+    "I need the {n} of {s}",
+    "Can you tell me what the {n} of {s} is?",
+    "{n} {s}",
+    "The {n} for {s} is what?",
+    "{s}'s {n} is",
+    "Is {o} the {n} of {s}?",
+    "Is the {n} of {s} {o}?",
+    "Please state the {n} of {s}.",
+    "Could you look up the {n} of {s} for me?",
+    "Who or what is the {n} of {s}?",
+)
 _CHAT = (
-    "Hi! {q}", "Quick question: {q}", "{q} Thanks!", "Hey there, {q}", "I was wondering: {q}", "Please answer briefly. {q}", "{q} Answer in one sentence.",
-    "My teacher asked me this: {q}", "Sorry to bother you, but {q}", "{q} I can't remember.", "Q: {q}\nA:", "Question: {q}", "ok so {q}", "{q} Explain your answer.",
-    "For a crossword: {q}", "Answer the following question. {q}", "{q} Please cite a source.", "Translate your answer into French: {q}",
-)  # fmt: skip
+    "Hi! {q}",
+    "Quick question: {q}",
+    "{q} Thanks!",
+    "Hey there, {q}",
+    "I was wondering: {q}",
+    "Please answer briefly. {q}",
+    "{q} Answer in one sentence.",
+    "My teacher asked me this: {q}",
+    "Sorry to bother you, but {q}",
+    "{q} I can't remember.",
+    "Q: {q}\nA:",
+    "Question: {q}",
+    "ok so {q}",
+    "{q} Explain your answer.",
+    "For a crossword: {q}",
+    "Answer the following question. {q}",
+    "{q} Please cite a source.",
+    "Translate your answer into French: {q}",
+)
 _LONG = (
-    "I am writing a report for school and I have been reading for hours now. There is one thing I could not find anywhere. {q} It would help me a lot.",
-    "We talked about this at dinner yesterday and nobody agreed. My sister was very sure of herself, as always. So please settle it: {q}",
+    "I am writing a report for school and I have been reading for hours now. There is one thing I could not find "
+    "anywhere. {q} It would help me a lot.",
+    "We talked about this at dinner yesterday and nobody agreed. My sister was very sure of herself, as always. "
+    "So please settle it: {q}",
     "Thanks for the recipe, it worked well and the kids loved it. Now for something else entirely. {q}",
     "Hello, I am new here. First, could you keep your answers short? Second, {q} Third, wish me luck for tomorrow.",
-    "{q} I am asking since I have a quiz next week and my notes got lost in the train on the way home. Anything you know helps.",
+    "{q} I am asking since I have a quiz next week and my notes got lost in the train on the way home. "
+    "Anything you know helps.",
     "I fixed the bug you told me about and the tests pass now. While they run I have time for a different matter. {q}",
 )
 
@@ -107,7 +168,7 @@ def dress(query: str, rng: Random) -> str:
 
 def misspell(text: str, rng: Random) -> str:
     """A text with two neighbouring letters swapped or one left out, inside a word of more than four letters."""
-    words = [m for m in re.finditer(r"[^\W\d_]{5,}", text)]
+    words = list(re.finditer(r"[^\W\d_]{5,}", text))
     if not words:
         return text
     word = rng.choice(words)

@@ -1,0 +1,146 @@
+"""The table of the scope decision: `python -m benchmarks.scope.run --data DATA [--classifier FOLDER] [--sample N]`.
+
+All facts of a set are loaded at once; the candidates come from exact search over the shipped encoder's vectors.
+Any object with the `ScopeClassifier` protocol can be measured: see `measure`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import write_result
+from scr.encoder import Encoder, open_encoder
+from scr.facts import Fact, new_id
+from scr.scope import Candidate, ScopeClassifier
+
+from .judge import Scored, extremes, figures
+from .sets import ScopeSet, every_set
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """A set's facts near each question.
+
+    Attributes:
+        found: places of the facts, nearest first, shape (q, k).
+        cosines: shape (q, k).
+    """
+
+    found: NDArray[np.int64]
+    cosines: NDArray[np.float32]
+
+
+def retrieve(data: ScopeSet, encoder: Encoder, k: int = 20) -> Retrieved:
+    """The k nearest facts of every question, by exact search."""
+    facts, queries = encoder.encode(data.facts), encoder.encode([a.query for a in data.asked])
+    cosines = queries @ facts.T
+    k = min(k, len(data.facts))
+    found = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    return Retrieved(found.astype(np.int64), np.take_along_axis(cosines, found, 1))
+
+
+def measure(classifier: ScopeClassifier, data: ScopeSet, near: Retrieved, k: int, floor: float) -> tuple[Scored, float]:
+    """Score the k nearest candidates of every question; candidates under the floor of cosine score nothing.
+
+    Returns:
+        the scores, and questions per second (without encoding and search).
+    """
+    facts = [_fact(text) for text in data.facts]
+    scores = np.zeros((len(data.asked), min(k, near.found.shape[1])), np.float32)
+    begun = time.perf_counter()
+    for row, asked in enumerate(data.asked):
+        keep = np.nonzero(near.cosines[row, :k] >= floor)[0]
+        if len(keep):
+            candidates = [Candidate(facts[near.found[row, c]], float(near.cosines[row, c])) for c in keep]
+            scores[row, keep] = classifier.score(asked.query, candidates)
+    return Scored(data, near.found[:, :k], scores), len(data.asked) / (time.perf_counter() - begun)
+
+
+def _fact(text: str) -> Fact:
+    nothing = dict.fromkeys(("subject", "relation", "object", "question", "source", "valid_from", "valid_to"))
+    return Fact(id=new_id(), text=text, namespace="default", created_at=datetime.now(UTC), **nothing)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Read the options, measure, write results/NAME.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--classifier", type=Path, help="folder of a cross-encoder; the shipped one if left out")
+    parser.add_argument("--sample", type=int, default=0, help="most questions of each kind; 0 is all")
+    parser.add_argument("--k", type=int, default=10, help="candidates that are judged")
+    parser.add_argument("--floor", type=float, default=0.2, help="cosine under which a candidate is not judged")
+    parser.add_argument("--name", default="table", help="of the result file")
+    parser.add_argument("--sets", default="", help="names of sets, with commas; all if left out")
+    given = parser.parse_args()
+    from scr.scope.cross_encoder import CrossEncoder
+
+    classifier = CrossEncoder.from_pretrained(given.classifier)
+    encoder = open_encoder()
+    results: dict[str, Any] = {}
+    looked: dict[str, Any] = {}
+    for data in every_set(given.data):
+        if given.sets and data.name not in given.sets.split(","):
+            continue
+        if given.sample:
+            data = data.sampled(given.sample)  # noqa: PLW2901
+        near = retrieve(data, encoder)
+        scored, speed = measure(classifier, data, near, given.k, given.floor)
+        cosine = Scored(data, near.found, near.cosines)
+        best = figures(cosine, _best_cut(cosine), probabilities=False)
+        mine = figures(scored, classifier.threshold, probabilities=True)
+        results[data.name] = {"cosine": best, classifier.name: mine | {"queries_per_second": round(speed, 1)}}
+        looked[data.name] = extremes(scored)
+        print(
+            data.name,
+            json.dumps(_short(best)),
+            json.dumps(_short(mine)),
+            f"{speed:.0f} queries/s",
+            sep="\n  ",
+            flush=True,
+        )
+    parameters = {
+        "classifier": classifier.name,
+        "k": given.k,
+        "floor": given.floor,
+        "sample": given.sample,
+        "threshold": classifier.threshold,
+    }
+    write_result(_HERE / f"results/{given.name}.json", parameters, results)
+    write_result(_HERE / f"results/{given.name}.extremes.json", parameters, looked)
+
+
+def _best_cut(scored: Scored) -> float:
+    """The threshold with the highest balanced accuracy on the set itself: cosine at its best."""
+    inside = np.array([bool(a.facts) for a in scored.data.asked])
+    if not inside.any():
+        return 0.6
+    cuts = np.quantile(scored.top, np.linspace(0, 1, 201))
+    gains = [np.mean(scored.top[inside] >= cut) + np.mean(scored.top[~inside] < cut) for cut in cuts]
+    return float(cuts[int(np.argmax(gains))])
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """The figures for the terminal."""
+    short = {f"auroc {k}": v["value"] for k, v in row.get("auroc", {}).items()}
+    short |= {f"ff95 {k}": v for k, v in row.get("at_95_recall", {}).items()}
+    short |= {f"ff {k}": v for k, v in row["false_fires_at_threshold"].items()}
+    short |= {f"right {k}": v for k, v in row.get("right_fact", {}).items()}
+    return short | {
+        "ece": round(row.get("calibration_error", float("nan")), 4),
+        "ece direct": round(row.get("calibration_error_direct", float("nan")), 4),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The learned scope classifier: a cross-encoder that reads fact and query together.
+
+It runs in ONNX Runtime, without torch. What ships is what training changed of all-MiniLM-L6-v2, in half precision;
+word and position embeddings are the base's own.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from scr.assets import build_folder, cache_folder, minilm_folder
+from scr.bert import LinearHead, build_bert, read_bert
+from scr.encoder.onnx_encoder import batches, open_session
+from scr.errors import AssetError
+from scr.scope import Candidate
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+SHIPPED = Path(__file__).parent / "weights"
+"""Folder of the weights that come with the package."""
+
+_WEIGHTS = "model.safetensors"
+_RECIPE = "1"
+"""Names the arithmetic; raised whenever the prepared graph changes, so that older ones in the cache are left alone."""
+
+_BATCH_TOKENS = 4096
+"""Most tokens, padding included, that are run at once."""
+
+
+@dataclass(frozen=True)
+class CrossEncoderConfig:
+    """What config.json of a classifier says.
+
+    Attributes:
+        threshold: probability from which a fact applies.
+        scale: factor on the logit, fitted on held-out pairs (Platt 1999).
+        shift: added to the scaled logit.
+        max_tokens: longest pair in tokens; fact and query are cut in turn beyond it.
+        arithmetic: `int8` (dynamic quantisation of the weights' products) or `fp32`.
+        base: name of the model whose embeddings it shares.
+        trained_on: names of the data sets, for the reader.
+    """
+
+    threshold: float = 0.5
+    scale: float = 1.0
+    shift: float = 0.0
+    max_tokens: int = 256
+    arithmetic: str = "fp32"
+    base: str = "all-MiniLM-L6-v2"
+    trained_on: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> CrossEncoderConfig:
+        """Read a classifier's config.json.
+
+        Raises:
+            AssetError: it is missing or damaged.
+        """
+        try:
+            given: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            known = {name: given[name] for name in cls.__dataclass_fields__ if name in given}
+            return cls(**known | {"trained_on": tuple(known.get("trained_on", ()))})
+        except (OSError, ValueError, TypeError) as error:
+            raise AssetError(
+                f"cannot read the scope classifier in {folder} ({error}): train or copy it again"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write config.json."""
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+class CrossEncoder:
+    """Scores (fact, query) pairs jointly.
+
+    Args:
+        folder: where its weights lie.
+        config: calibration and threshold.
+        tokenizer: of the base model.
+        session: the network in ONNX Runtime.
+    """
+
+    name = "cross-encoder"
+
+    def __init__(
+        self, folder: Path, config: CrossEncoderConfig, tokenizer: Tokenizer, session: InferenceSession
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self._tokenizer = tokenizer
+        self._session = session
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str | None = None, *, base: Path | None = None) -> CrossEncoder:
+        """Open a classifier; the graph is made once and kept in the cache.
+
+        Args:
+            folder: one that `save_pretrained` or the training wrote; None is the shipped one.
+            base: folder of the base model; None is the shipped all-MiniLM-L6-v2.
+
+        Raises:
+            AssetError: weights or base cannot be read, or the cache cannot be written.
+        """
+        from tokenizers import Tokenizer
+
+        place = SHIPPED if folder is None else Path(folder)
+        config = CrossEncoderConfig.read(place)
+        base = base or minilm_folder()
+        graph = prepare(place, config, base)
+        try:
+            tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+            session = open_session(graph)
+        except Exception as error:  # both libraries raise bare exceptions
+            raise AssetError(
+                f"the prepared scope classifier in {graph.parent} is damaged ({error}): delete that folder"
+            ) from error
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(config.max_tokens)
+        return cls(place, config, tokenizer, session)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write weights, calibration and threshold into a folder that `from_pretrained` reads."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        if target.resolve() != self.folder.resolve():
+            for path in self.folder.iterdir():
+                if path.is_file() and path.suffix in {".safetensors", ".md"}:
+                    shutil.copyfile(path, target / path.name)
+        self.config.write(target)
+
+    @property
+    def threshold(self) -> float:
+        """The score from which a fact applies, where the fact has no threshold of its own."""
+        return self.config.threshold
+
+    def score(self, query: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """Probability that each candidate governs the query, shape (len(candidates),)."""
+        return self.score_pairs([(candidate.fact.text, query) for candidate in candidates])
+
+    def score_pairs(
+        self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Probability that each fact governs its query.
+
+        Args:
+            pairs: (fact, query).
+            progress: is told, from time to time, how many more are done.
+
+        Returns:
+            shape (len(pairs),), values in [0, 1].
+        """
+        logits = self.logits(pairs, progress)
+        chance = 1 / (1 + np.exp(-(self.config.scale * logits + self.config.shift)))
+        return np.asarray(chance, np.float32)
+
+    def logits(
+        self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """The network's raw output for each pair, before calibration; shape (len(pairs),)."""
+        found = np.empty(len(pairs), np.float32)
+        if not pairs:
+            return found
+        codes = self._tokenizer.encode_batch_fast(list(pairs))
+        for rows in batches([len(code.ids) for code in codes], _BATCH_TOKENS):
+            lengths = np.array([len(codes[row].ids) for row in rows])
+            mask = np.arange(lengths.max()) < lengths[:, None]
+            ids, types = np.zeros((2, *mask.shape), np.int32)
+            ids[mask] = np.concatenate([codes[row].ids for row in rows])
+            types[mask] = np.concatenate([codes[row].type_ids for row in rows])
+            feed = {"input_ids": ids, "attention_mask": mask.astype(np.int32), "token_type_ids": types}
+            found[rows] = self._session.run(None, feed)[0][:, 0]
+            if progress:
+                progress(len(rows))
+        return found
+
+
+def prepare(folder: Path, config: CrossEncoderConfig, base: Path) -> Path:
+    """The classifier's ONNX file in the cache; made if it is not there or its weights are others.
+
+    Raises:
+        AssetError: weights or base cannot be read, or the cache cannot be written.
+    """
+    try:
+        trained = (folder / _WEIGHTS).read_bytes()
+        stat = (base / "model.safetensors").stat()
+    except OSError as error:
+        raise AssetError(f"cannot read the scope classifier in {folder} ({error}): train or copy it again") from error
+    key = f"{_RECIPE} {config.arithmetic} {xxhash.xxh3_128_hexdigest(trained)} {base} {stat.st_size} {stat.st_mtime_ns}"
+    target = cache_folder() / "scope" / xxhash.xxh3_64_hexdigest(key.encode())
+    if not target.is_dir():
+        build_folder(target, lambda into: _prepare(trained, config, base, into))
+    return target / "model.onnx"
+
+
+def _prepare(trained: bytes, config: CrossEncoderConfig, base: Path, into: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    shape, weights = read_bert(base)
+    try:
+        own = {name: np.asarray(array, np.float32) for name, array in load(trained).items()}
+    except SafetensorError as error:
+        raise AssetError(f"the scope classifier's weights are damaged ({error}): train or copy it again") from error
+    if missing := {"head.weight", "head.bias"} - own.keys():
+        raise AssetError(f"the scope classifier's weights lack {', '.join(sorted(missing))}: train or copy it again")
+    head = LinearHead(own.pop("head.weight"), own.pop("head.bias"))
+    model = build_bert(shape, {**weights, **own}, head=head)
+    path = into / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    if config.arithmetic == "int8":
+        _quantise(path)
+
+
+def _quantise(path: Path) -> None:
+    """Replace the weights' products by 8-bit ones; activations are quantised as they come."""
+    import logging
+
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it recommends a preprocessing that the graph does not need
+    try:
+        small = path.with_suffix(".int8")
+        # The fused operators have no shape inference; everything in the graph is float32.
+        extra = {"DefaultTensorType": 1, "MatMulConstBOnly": True}
+        quantize_dynamic(
+            path,
+            small,
+            op_types_to_quantize=["MatMul", "Attention"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options=extra,
+        )
+        small.replace(path)
+    finally:
+        root.setLevel(level)
