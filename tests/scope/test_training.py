@@ -8,20 +8,12 @@ from scr.scope.training.measure import auroc, average_precision, calibration_err
 from scr.scope.training.pairs import Probe, Record, split_of
 from scr.scope.training.relations import library, relation_of, sharp
 
-NAMES = [
-    "Ada Lund",
-    "Ben Okafor",
-    "Carla Whitt",
-    "Dmitri Falk",
-    "Elena Marchetti",
-    "Farid Haddad",
-    "Gro Hansen",
-    "Hugo Reyes",
-]
+NAMES = ["Ada Lund", "Ben Okafor", "Carla Whitt", "Dmitri Falk", "Elena Marchetti", "Farid Haddad", "Gro Hansen"]
+TOWNS = ["Oslo", "Lagos", "Leeds", "Minsk", "Trieste", "Cairo", "Bergen"]
 PROBE = Probe("who sings the song", "general", positive=False)
 RECORDS = [
     Record("made", name, town, f"Where was {name} born?", "birthplace", probes=(PROBE,))
-    for name, town in zip(NAMES, ["Oslo", "Lagos", "Leeds", "Minsk", "Trieste", "Cairo", "Bergen", "Lima"], strict=True)
+    for name, town in zip(NAMES, TOWNS, strict=True)
 ]
 
 
