@@ -142,7 +142,9 @@ class NewFact:
         """
         known = {field.name for field in fields(cls)} | _STORE_KEYS
         if unknown := sorted(str(key) for key in set(record) - known):
-            raise FactError(f"unknown key {unknown[0]!r}: a fact has {', '.join(field.name for field in fields(cls))}")
+            raise FactError(
+                f"unknown key {unknown[0][:60]!r}: a fact has {', '.join(field.name for field in fields(cls))}"
+            )
         values = {field.name: _clean(field.name, record.get(field.name)) for field in fields(cls)}
         text = values.pop("text")
         if text is None:

@@ -52,23 +52,23 @@ def read_facts(file: BinaryIO, name: str, form: Format = "auto") -> Iterator[Lin
         UsageError: it is CSV without a ``text`` column.
     """
     lines = _decoded(file)
-    first = next(lines, None)
+    first = next((raw for raw in lines if raw[2] or raw[1].strip()), None)
     if first is None:
         return
     if form == "auto":
         suffix = f".{name.rsplit('.', 1)[-1].lower()}" if "." in name else ""
-        form = _BY_SUFFIX.get(suffix) or _guess(first[1] or "")
+        form = _BY_SUFFIX.get(suffix) or _guess(first[1])
     if form == "csv":
-        yield from _read_csv(first, lines, name)
+        yield from _read_csv(_chain(first, lines), name)
         return
     for number, text, flaw in _chain(first, lines):
         if flaw:
             yield Line(name, number, None, flaw)
-        elif text and text.strip():
+        elif text.strip():
             yield _checked(name, number, text, form)
 
 
-_Raw: TypeAlias = tuple[int, str | None, str | None]
+_Raw: TypeAlias = tuple[int, str, str | None]
 
 
 def _decoded(file: BinaryIO) -> Iterator[_Raw]:
@@ -78,12 +78,13 @@ def _decoded(file: BinaryIO) -> Iterator[_Raw]:
         if len(data) == _LONGEST_LINE and not data.endswith(b"\n"):
             while (rest := file.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
                 pass
-            yield number, None, f"the line is longer than {_LONGEST_LINE:,} bytes: split it"
+            yield number, "", f"the line is longer than {_LONGEST_LINE:,} bytes: split it"
             continue
         try:
             yield number, data.decode("utf-8-sig" if number == 1 else "utf-8"), None
         except UnicodeDecodeError as error:
-            yield number, None, f"not UTF-8 (byte {error.start + 1} of the line): convert it"
+            text = data.decode(errors="replace")
+            yield number, text, f"not UTF-8 (byte {error.start + 1} of the line): convert it"
 
 
 def _chain(first: _Raw, rest: Iterator[_Raw]) -> Iterator[_Raw]:
@@ -108,44 +109,66 @@ def _checked(name: str, number: int, text: str, form: Format) -> Line:
 def _record(text: str) -> dict[str, object]:
     try:
         record = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not only its own error: a number may have too many digits
         raise FactError(f"not JSON ({error}): write one object a line") from None
     if not isinstance(record, dict):
         raise FactError('not a JSON object: write {"text": "…"}')
     return record
 
 
-def _read_csv(first: _Raw, rest: Iterator[_Raw], name: str) -> Iterator[Line]:
-    flaws: list[Line] = []
+class _Rows:
+    """The lines of a CSV file for a reader of records, which may take several of them.
 
-    def rows() -> Iterator[str]:
-        for number, text, flaw in _chain(first, rest):
-            if flaw:
-                flaws.append(Line(name, number, None, flaw))
+    Attributes:
+        number: the line taken last.
+        flaw: what is wrong with a line taken since the last record; None if nothing is.
+    """
+
+    def __init__(self, lines: Iterator[_Raw]) -> None:
+        self._lines = lines
+        self.number = 0
+        self.flaw: str | None = None
+
+    def __iter__(self) -> _Rows:
+        return self
+
+    def __next__(self) -> str:
+        self.number, text, flaw = next(self._lines)
+        self.flaw = self.flaw or flaw
+        return text or "\n"
+
+    def records(self) -> Iterator[tuple[int, list[str], str | None]]:
+        """Each record: the line it starts on, its values, and what is wrong with it; blank ones are passed over."""
+        reader = csv.reader(self, strict=True, skipinitialspace=True)
+        while True:
+            start, self.flaw = self.number + 1, None
+            try:
+                values = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield start, [], self.flaw or f"not CSV ({error}): check its quotes"
             else:
-                yield text or ""
+                if values or self.flaw:
+                    yield start, values, self.flaw
 
-    reader = csv.DictReader(rows(), strict=True)
-    if "text" not in (reader.fieldnames or ()):
-        raise UsageError(f"{name} has no column 'text': the first line of a CSV names its columns")
-    while True:
-        start = reader.line_num + 1
+
+def _read_csv(lines: Iterator[_Raw], name: str) -> Iterator[Line]:
+    records = _Rows(lines).records()
+    _, header, flaw = next(records, (1, [], None))
+    if flaw:
+        raise UsageError(f"the first line of {name}, which should name its columns, is {flaw}")
+    columns = [column.strip().lower() for column in header]
+    if columns.count("text") != 1:
+        raise UsageError(f"{name} has no column 'text', or two: the first line of a CSV names its columns")
+    for number, values, flaw in records:
         try:
-            row = next(reader, None)
-        except csv.Error as error:
-            yield Line(name, start, None, f"not CSV ({error}): check its quotes")
-            continue
-        yield from flaws
-        flaws.clear()
-        if row is None:
-            return
-        yield _checked_row(name, start, row)
+            yield Line(name, number, None, flaw) if flaw else Line(name, number, _row(columns, values))
+        except FactError as error:
+            yield Line(name, number, None, str(error))
 
 
-def _checked_row(name: str, number: int, row: dict[str | None, object]) -> Line:
-    if None in row:
-        return Line(name, number, None, "it has more values than the header has columns: quote values with commas")
-    try:
-        return Line(name, number, NewFact.of({str(key): value for key, value in row.items()}))
-    except FactError as error:
-        return Line(name, number, None, str(error))
+def _row(columns: list[str], values: list[str]) -> NewFact:
+    if len(values) > len(columns):
+        raise FactError("it has more values than the header has columns: quote values with commas")
+    return NewFact.of(dict(zip(columns, values, strict=False)))
