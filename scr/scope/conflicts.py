@@ -40,8 +40,8 @@ _IS = r"(?:is|was|are|were|will be|has been)(?: now| currently)?"
 # Participles after which a subject has one value: a person has one birthplace, a company one seat.
 _SINGLE = (
     r"(?:born|founded|located|situated|headquartered|based|married|written|directed|composed|developed|created|invented"
-    r"|designed|painted|owned|named|published|produced|manufactured|employed|buried|released|established|led|played"
-    r"|performed|discovered|built|programmed)"
+    r"|designed|painted|owned|named|published|produced|manufactured|employed|buried|released|established|led|discovered"
+    r"|built|programmed) (?:in|on|at|by|to|after|for|with)"
 )
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -49,12 +49,22 @@ _PATTERNS = tuple(
         rf"^the (?P<relation>(?:\S+ ){{1,6}}?)(?:of|for|in) (?P<subject>.+?) {_IS} (?P<object>.+)$",
         rf"^(?P<subject>.+?)['’]s? (?P<relation>(?:\S+ ){{1,6}}?){_IS} (?P<object>.+)$",
         rf"^(?P<object>.+?) {_IS} the (?P<relation>(?:\S+ ){{1,6}}?)(?:of|for) (?P<subject>.+)$",
-        rf"^(?P<subject>.+?) {_IS} (?P<relation>{_SINGLE} (?:in|on|at|by|to|after|for|with) )(?P<object>.+)$",
-        r"^(?P<subject>.+?) (?P<relation>(?:died|lives|resides|works|plays) (?:in|on|at|for) )(?P<object>.+)$",
+        rf"^(?P<subject>.+?) {_IS} (?P<relation>(?:{_SINGLE}|(?:played|performed) by) )(?P<object>.+)$",
+        r"^(?P<subject>.+?) (?P<relation>(?:(?:died|lives|resides) (?:in|on|at)|works (?:at|for)|plays for) )"
+        r"(?P<object>.+)$",
     )
 )
 _FILLER = re.compile(r"\b(?:the|a|an|name of|current|currently|official|new|now)\b")
-_OPEN = re.compile(r"^(?:one|some|part|member|many|several|a few)\b|\b(?:one|some|part) of\b", re.IGNORECASE)
+# An open class has many members, and what something is not leaves open what it is.
+_OPEN = re.compile(
+    r"^(?:one|some|part|member|many|several|a few|not|no longer|never)\b|\b(?:one|some|part) of\b", re.IGNORECASE
+)
+_DATE = re.compile(
+    r"(?:(?:the|of|early|late|mid|about|around|circa|century|bce?|ad|ce|spring|summer|autumn|fall|winter"
+    r"|\d{1,4}(?:s|st|nd|rd|th)?|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\W*)+",
+    re.IGNORECASE,
+)
 _LONGEST_SENTENCE = 300
 
 
@@ -73,6 +83,9 @@ def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
     for pattern in _PATTERNS:
         if (match := pattern.match(sentence)) and not _OPEN.search(match["object"]):
             subject, relation, value = (_normalise(match[name]) for name in ("subject", "relation", "object"))
+            # Where and when something happened are two relations, though "in" serves for both.
+            if relation.endswith((" in", " on", " at")) and _DATE.fullmatch(match["object"]):
+                relation += " (time)"
             if subject and relation:
                 return subject, relation, value
     return None
