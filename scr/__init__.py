@@ -8,7 +8,7 @@ from scr.version import __version__
 
 if TYPE_CHECKING:
     from scr.api import Edits
-    from scr.api import open_edits as open  # noqa: A004 - `scr.open` reads as it should
+    from scr.api import open_edits as open
     from scr.engines import Sampling
     from scr.facts import Fact, NewFact
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from scr.engines import Message, Prompt
 from scr.errors import ScrError, UsageError
 from scr.facts import Fact
+from scr.shipped import shipped
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -168,26 +168,18 @@ def _promised(query: str, facts: Sequence[Fact]) -> list[tuple[str, str]]:
     return [("the query", query), *((f"fact {fact.id}", fact.text) for fact in facts)]
 
 
-def _shipped_prompts() -> Path:
-    """The package ``scr.prompts``, or ``prompts/`` beside ``scr/`` in a checkout that is not installed."""
-    spec = find_spec("scr.prompts")
-    if spec is not None and spec.origin is not None:
-        return Path(spec.origin).parent
-    return Path(__file__).resolve().parents[1] / "prompts"
-
-
 def _template_folders(prompts: Path | None) -> tuple[Path, ...]:
     """Where templates are looked for, in that order."""
     if prompts is None and (variable := os.environ.get("SCR_PROMPTS")):
         prompts = Path(variable)
     if prompts is None:
-        return (_shipped_prompts(),)
+        return (shipped("prompts"),)
     if not prompts.is_dir():
         raise UsageError(f"there is no folder {prompts} with prompts: correct the path (SCR_PROMPTS) or leave it out")
     if not any((prompts / f"{form}.jinja").is_file() for form in FORMS):
         names = " nor ".join(f"{form}.jinja" for form in FORMS)
-        raise UsageError(f"the folder {prompts} holds neither {names}: copy one there from {_shipped_prompts()}")
-    return (prompts, _shipped_prompts())
+        raise UsageError(f"the folder {prompts} holds neither {names}: copy one there from {shipped('prompts')}")
+    return (prompts, shipped("prompts"))
 
 
 def _template_path(form: Form, folders: tuple[Path, ...]) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from scr.commands import options
 from scr.commands.output import dim, note, say, say_json, styled
+from scr.shipped import shipped
 
 if TYPE_CHECKING:
     from scr.api import Edits
@@ -88,5 +88,5 @@ def _one_line(text: str, limit: int = 160) -> str:
 
 
 def _lines(name: str) -> list[dict[str, Any]]:
-    text = (files("scr.stores") / name).read_text("utf-8")
+    text = (shipped("stores") / name).read_text("utf-8")
     return [json.loads(line) for line in text.splitlines() if line.strip()]
