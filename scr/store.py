@@ -15,9 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scr.errors import Conflict, EncoderMismatch, StoreReadOnly, UnknownFact, UsageError
 from scr.facts import DEFAULT_NAMESPACE, Fact, NewFact, check_namespace, new_id
 from scr.ledger import EncoderId, Ledger, Operation, OperationKind, Transaction
@@ -26,6 +23,9 @@ from scr.scope import Candidate
 from scr.scope.conflicts import ConflictDetector, StatementConflicts
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from scr.encoder import Encoder
     from scr.searcher import Searcher
 
@@ -114,6 +114,7 @@ class FactStore:
             actor: who is named in the ledger; None is the operating system's user.
 
         Raises:
+            UsageError: the path is no folder.
             StoreError: it cannot be opened; one of its subclasses.
         """
         from scr.ledger.sqlite import SQLiteLedger
@@ -121,6 +122,8 @@ class FactStore:
         folder = Path(path).expanduser().absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(f"the store {folder} is a file or lies in one: give --store a folder") from None
         except OSError as error:
             raise StoreReadOnly(f"cannot make the store {folder} ({error.strerror}): use another --store") from None
         return cls(
@@ -277,6 +280,8 @@ class FactStore:
                 return found[0]
             if found:
                 raise UnknownFact(f"several facts have ids that start with {prefix!r}: give more of it")
+        elif prefix:
+            raise UnknownFact(f"{prefix!r} is too short for an id: give at least {_SHORTEST_PREFIX} characters of it")
         raise UnknownFact(f"no fact {prefix!r} in namespace {self.namespace!r}: see `scr list`")
 
     def facts(self, *, every_status: bool = False, as_of: datetime | None = None) -> Iterator[Fact]:
@@ -387,6 +392,8 @@ class FactStore:
             yield fact
 
     def _search_past(self, queries: NDArray[np.float32], k: int, as_of: datetime) -> list[list[Candidate]]:
+        import numpy as np
+
         facts = [fact for fact in self.facts(as_of=as_of) if fact.holds_at(as_of)]
         if not facts:
             return [[] for _ in queries]

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from scr.facts import Fact, format_time
 from scr.ledger import EncoderId, EventKind, IndexChange, Operation, OperationKind
 from scr.ledger.connection import connect, explained
 from scr.ledger.transaction import OPERATIONS, SQLiteTransaction, load, to_operation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SHOWN_PER_OPERATION = 10
 _SQL_VARIABLES = 500
@@ -56,7 +57,9 @@ class SQLiteLedger:
 
     def _stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         with explained(self._path):
-            yield from self._db().execute(sql, parameters)
+            # Not `yield from`: that would close the cursor of a reader who stopped early, after the ledger was closed.
+            for row in self._db().execute(sql, parameters):  # noqa: UP028
+                yield row
 
     @property
     def store_id(self) -> str:
@@ -196,6 +199,8 @@ class SQLiteLedger:
             db.executemany("INSERT INTO embeddings VALUES (?, ?) ON CONFLICT DO NOTHING", packed)
 
     def embeddings(self, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        import numpy as np
+
         found: dict[bytes, NDArray[np.float32]] = {}
         for start in range(0, len(digests), _SQL_VARIABLES):
             some = digests[start : start + _SQL_VARIABLES]
