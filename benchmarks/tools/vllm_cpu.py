@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""A real vLLM server on a machine without a GPU.
+
+    python benchmarks/tools/vllm_cpu.py install [PIP OPTION...]
+    python benchmarks/tools/vllm_cpu.py serve MODEL PORT [VLLM OPTION...]
+    python benchmarks/tools/vllm_cpu.py run MODEL [VLLM OPTION...] -- COMMAND...
+
+`install` makes a virtual environment of its own (about 3 GB, some minutes), in $SCR_VLLM_VENV or the user's
+cache folder; one that is there is left as it is. `serve` runs the OpenAI-compatible server in the foreground.
+`run` starts it on a free port, waits until it is ready, runs COMMAND with SCR_BASE_URL set, and stops it; the
+exit status is COMMAND's. MODEL is a Hugging Face folder, or a name that models.py builds. The model is served
+under the name of its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+VLLM = "vllm-cpu==0.32.0"
+TORCH = "torch==2.13.0"
+# Built for CUDA, they break the import of transformers beside a torch for CPUs. Models of text need none of them.
+UNWANTED = ("torchvision", "torchaudio", "torchcodec")
+
+
+class ToolError(Exception):
+    """What went wrong and what to do, in one line."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        base_url: of its OpenAI-compatible API.
+        model: the name that it serves.
+        process: the server's own process, the leader of its group.
+    """
+
+    base_url: str
+    model: str
+    process: subprocess.Popen[bytes]
+
+
+def environment_folder() -> Path:
+    """Where the virtual environment is, or will be."""
+    if chosen := os.environ.get("SCR_VLLM_VENV"):
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "scr-vllm-cpu"
+
+
+def install(pip_options: Sequence[str] = ()) -> Path:
+    """Make the environment if it is not there, one process at a time; its Python.
+
+    Raises:
+        ToolError: it cannot be made here.
+    """
+    from filelock import FileLock
+
+    folder = environment_folder()
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    if ready.exists():
+        return python
+    if sys.platform != "linux":
+        raise ToolError(f"vLLM for CPUs runs on Linux, not on {sys.platform}: use a server elsewhere")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
+            if not ready.exists():
+                if not _works(python):
+                    _make(folder, python, pip_options)
+                ready.touch()
+    except OSError as error:
+        raise ToolError(f"cannot write {folder} ({error.strerror or error}): set SCR_VLLM_VENV elsewhere") from error
+    return python
+
+
+def _works(python: Path) -> bool:
+    return (
+        python.exists()
+        and not subprocess.run([python, "-c", "import vllm"], capture_output=True, check=False).returncode
+    )
+
+
+def _make(folder: Path, python: Path, pip_options: Sequence[str]) -> None:
+    print(f"installing {VLLM} in {folder} (about 3 GB)", file=sys.stderr)
+    _do(sys.executable, "-m", "venv", str(folder))
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q"]
+    # torch first and alone, so that a build for CPUs is taken where pip knows of one.
+    _do(*pip, "install", *pip_options, TORCH)
+    _do(*pip, "install", *pip_options, VLLM)
+    _do(*pip, "uninstall", "-y", *UNWANTED)
+    if not _works(python):
+        raise ToolError(f"{VLLM} was installed in {folder} but cannot be imported: run {python} -c 'import vllm'")
+
+
+def _do(*command: str) -> None:
+    run = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+    if run.returncode:
+        lines = [line for line in run.stderr.splitlines() if line.startswith("ERROR")] or run.stderr.splitlines()
+        raise ToolError(f"`{' '.join(command[1:])}` failed: {(lines or ['no reason given'])[-1]}")
+
+
+def model_folder(model: str) -> Path:
+    """The model's folder, built by models.py if it is one of its names.
+
+    Raises:
+        ToolError: there is no such model.
+    """
+    folder = Path(model).expanduser()
+    if (folder / "config.json").is_file():
+        return folder.absolute()
+    if os.sep in model:
+        raise ToolError(f"{model} is no model folder: it holds no config.json")
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("models.py")), model],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise ToolError(f"{model!r} is neither a model folder nor a model that could be built")
+    return Path(run.stdout.strip())
+
+
+def server_command(python: Path, model: Path, port: int, options: Sequence[str]) -> list[str]:
+    """The command that serves a model on this machine alone."""
+    # `vllm serve` asks for the version of a distribution called vllm, which this build is not.
+    command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--model", str(model), "--served-model-name", model.name]
+    return [*command, "--dtype", "bfloat16", "--max-model-len", "4096", "--enforce-eager", *options]
+
+
+def server_environment() -> dict[str, str]:
+    """Environment variables of the server: no network, no statistics, 1 GiB for keys and values."""
+    defaults = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    return defaults | os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+
+
+@contextmanager
+def running(
+    model: str, options: Sequence[str] = (), *, log: Path | None = None, timeout: float = 600
+) -> Iterator[Server]:
+    """A server on a free port, ready; it and all its processes are gone at the end.
+
+    Args:
+        model: as on the command line.
+        options: further options of vLLM's.
+        log: file that receives what it prints; None is a temporary one.
+        timeout: seconds that it may take to be ready.
+
+    Raises:
+        ToolError: it cannot be installed or started.
+    """
+    folder, python = model_folder(model), install()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = log or Path(scratch, "vllm.log")
+        port = _free_port()
+        with path.open("wb") as sink:
+            process = subprocess.Popen(
+                [*_tied_to_parent(), *server_command(python, folder, port, options)],
+                env=server_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, to be stopped as one
+            )
+        try:
+            _wait_until_ready(process, port, path, timeout)
+            yield Server(f"http://127.0.0.1:{port}/v1", folder.name, process)
+        finally:
+            _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tied_to_parent() -> list[str]:
+    """A prefix of the command that has Linux end it when its parent is gone, even killed outright."""
+    return [found, "--pdeathsig", "TERM", "--"] if (found := shutil.which("setpriv")) else []
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path, timeout: float) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + timeout
+    while process.poll() is None and time.monotonic() < end:
+        with suppress(OSError), opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
+            return
+        time.sleep(0.5)
+    what = "is not ready" if process.poll() is None else f"ended with status {process.returncode}"
+    words = log.read_text(errors="replace").splitlines()
+    reason = next((line for line in reversed(words) if "Error" in line), words[-1] if words else "it said nothing")
+    raise ToolError(f"the vLLM server {what}: {reason.strip()[:300]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End every process of the server's group: politely, then not."""
+    for kind, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, kind)
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            process.poll()
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says; the exit status."""
+    match arguments:
+        case ["install", *options]:
+            print(install(options))
+        case ["serve", model, port, *options] if port.isdecimal():
+            folder, python = model_folder(model), install()
+            os.execve(python, server_command(python, folder, int(port), options), server_environment())  # noqa: S606
+        case ["run", model, *rest] if "--" in rest[:-1]:
+            at = rest.index("--")
+            with running(model, rest[:at]) as server:
+                return subprocess.run(
+                    rest[at + 1 :], env=os.environ | {"SCR_BASE_URL": server.base_url}, check=False
+                ).returncode
+        case ["-h" | "--help"]:
+            print(__doc__)
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (ToolError, OSError) as problem:
+        print(f"vllm_cpu.py: {problem}", file=sys.stderr)
+        sys.exit(1)
