@@ -107,7 +107,8 @@ def open_edits(
         api_key: its key.
         prompts: folder with templates of one's own.
     """
-    opened = FactStore.open(store, namespace=namespace, encoder=encoder)
     classifier = open_scope(scope, threshold) if scope is None or isinstance(scope, str) else scope
-    pipeline = Pipeline(opened, classifier, ContextBuilder(prompts), k=k)
+    context = ContextBuilder(prompts)
+    opened = FactStore.open(store, namespace=namespace, encoder=encoder)
+    pipeline = Pipeline(opened, classifier, context, k=k)
     return Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -21,17 +24,43 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     from scr.commands.app import app
 
     try:
-        app(arguments, prog_name="scr", standalone_mode=True)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; without this Python complains again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (Exception, KeyboardInterrupt) as error:
-        if debug:
-            raise
-        return _fail(*_explained(error))
-    return 0
+        status = app(arguments, prog_name="scr", standalone_mode=False)
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return _ended(error, debug)
+    if status == _INTERRUPTED:
+        return _fail(*_explained(KeyboardInterrupt()))
+    return status if isinstance(status, int) else 0
+
+
+def _ended(error: BaseException, debug: bool) -> int:
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+        # The reader of a pipe has seen enough (`| head`): no failure, and Python is not to complain of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if _is_usage(error):
+        return _misused(error)
+    if debug:
+        raise error
+    return _fail(*_explained(error))
+
+
+def _is_usage(error: BaseException) -> bool:
+    # Typer's own or, in its earlier versions, click's: told by what both have, as click may not be installed.
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _misused(error: Any) -> int:
+    """What Typer has to say of the arguments, in one line."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    message = str(error.format_message()).replace("Value error, ", "").rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "scr"
+    return _fail(f"{message[:1].lower()}{message[1:]}: see `{path} --help`", int(error.exit_code))
 
 
 def _explained(error: BaseException) -> tuple[str, int]:
@@ -41,7 +70,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, ScrError):
         return str(error), error.exit_status
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; what was acknowledged is kept", 130
+        return "interrupted; what was acknowledged is kept", _INTERRUPTED
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     return f"internal error ({type(error).__name__}: {error}): run it again with --debug and report what it prints", 1

@@ -37,6 +37,8 @@ def root(
       scr add "The capital of France is Lyon."
 
       scr ask "What is the capital of France?" --compare
+
+    Every command has examples in its own help: `scr ask --help`.
     """
 
 

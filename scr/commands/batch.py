@@ -18,7 +18,9 @@ def batch(
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="JSONL of answers; - is stdout.")],
     bare: Annotated[bool, typer.Option("--bare", help="Without the facts.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="With and without the facts.")] = False,
-    chunk: Annotated[int, typer.Option("--chunk", min=1, help="Questions decided and answered together.")] = 256,
+    chunk: Annotated[
+        int, typer.Option("--chunk", metavar="N", min=1, help="Questions decided and answered together.")
+    ] = 256,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     api_key: options.ApiKey = None,
@@ -34,16 +36,19 @@ def batch(
     namespace: options.Namespace = options.NAMESPACE,
     json_: options.Json = False,
 ) -> None:
-    """Answer questions in bulk: order and ids kept, run in parallel, gone on with after a kill.
+    """Answer questions in bulk.
 
-    A line is {"id": …, "query": "…"} or a request of the OpenAI batch format. A line that fails becomes an error
-    record and the rest go on. Run the same command again to go on where a run was cut off.
+    A line is {"id": …, "query": "…"} or a request of the OpenAI batch format; they run in parallel, and order and ids
+    are kept. A line that fails becomes an error record and the rest go on. Run the same command again to go on where
+    a run was cut off.
 
     Examples:
 
       scr batch questions.jsonl -o answers.jsonl
 
-      scr batch questions.jsonl -o both.jsonl --compare --base-url http://localhost:8000
+      scr batch questions.jsonl -o both.jsonl --compare
+
+      cat questions.jsonl | scr batch - -o - --base-url http://localhost:8000
     """
     from scr.api import open_edits
     from scr.batch import Batch, read_questions, resume

@@ -44,9 +44,13 @@ def info(store: Store = None, json_: Json = False) -> None:
 
 @store.command()
 def verify(store: Store = None, json_: Json = False) -> None:
-    """Check the ledger against its events, and the index against one built from nothing.
+    """Check the ledger against its events, and the index.
 
-    Exit status 1 if anything is wrong.
+    The index is compared with one built from nothing. Exit status 1 if anything is wrong.
+
+    Example:
+
+      scr store verify
     """
     with opened_store(store, NAMESPACE) as opened:
         flaws = opened.ledger.verify()
@@ -67,7 +71,9 @@ def verify(store: Store = None, json_: Json = False) -> None:
 
 @store.command()
 def rebuild(store: Store = None, encoder: EncoderName = None, json_: Json = False) -> None:
-    """Embed every fact afresh, with another --encoder if given, and build the index anew.
+    """Embed every fact afresh and build the index anew.
+
+    With --encoder, another encoder takes the place of the store's.
 
     Example:
 
@@ -89,9 +95,15 @@ def rebuild(store: Store = None, encoder: EncoderName = None, json_: Json = Fals
 def doctor(
     store: Store = None, base_url: BaseUrl = None, namespace: Namespace = NAMESPACE, json_: Json = False
 ) -> None:
-    """Check that everything is in place: Python, libraries, caches, the store, the server.
+    """Check that everything needed is in place.
 
-    Exit status 1 if something needed is not.
+    Python, libraries, caches, the store and, with --base-url, the server. Exit status 1 if something is not in order.
+
+    Examples:
+
+      scr doctor
+
+      scr doctor --base-url http://localhost:8000
     """
     from scr.diagnosis import diagnose
 

@@ -10,20 +10,23 @@ from scr.commands.opening import opened_store, text_or_stdin
 from scr.commands.options import NAMESPACE, EncoderName, Json, Namespace, Store
 from scr.commands.output import dim, fact_line, say, say_json
 
-Subject = Annotated[str | None, typer.Option(help="What the fact is about: France.")]
-Relation = Annotated[str | None, typer.Option(help="What it says of it: capital.")]
-Object = Annotated[str | None, typer.Option("--object", help="The value: Lyon.")]
-Question = Annotated[str | None, typer.Option(help="A question that it answers.")]
-Source = Annotated[str | None, typer.Option(help="Where it comes from.")]
+Subject = Annotated[str | None, typer.Option(metavar="TEXT", help="What the fact is about: France.")]
+Relation = Annotated[str | None, typer.Option(metavar="TEXT", help="What it says of it: capital.")]
+Object = Annotated[str | None, typer.Option("--object", metavar="TEXT", help="The value: Lyon.")]
+Question = Annotated[str | None, typer.Option(metavar="TEXT", help="A question that it answers.")]
+Source = Annotated[str | None, typer.Option(metavar="TEXT", help="Where it comes from.")]
 ValidFrom = Annotated[str | None, typer.Option(metavar="DATE", help="From when it holds.")]
 ValidTo = Annotated[str | None, typer.Option(metavar="DATE", help="Until when it holds.")]
 OnConflict = Annotated[
-    Literal["supersede", "keep", "reject"], typer.Option(help="What to do with stored facts that it contradicts.")
+    Literal["supersede", "keep", "reject"],
+    typer.Option(metavar="supersede|keep|reject", help="What to do with stored facts that it contradicts."),
 ]
 
 
 def add(
-    text: Annotated[str, typer.Argument(help="The fact as a sentence; - reads it from standard input.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The fact as a sentence; - reads it from standard input.")
+    ],
     subject: Subject = None,
     relation: Relation = None,
     object_: Object = None,
@@ -45,7 +48,9 @@ def add(
 
       scr add "The capital of France is Lyon."
 
-      scr add "Acme's CEO is Emma Chu." --source "press release" --valid-from 2026-03-01
+      scr add "Acme's CEO is Emma Chu." --source press --valid-from 2026-03-01
+
+      echo "The capital of France is Lyon." | scr add -
     """
     from scr.facts import NewFact
 
@@ -72,7 +77,9 @@ def add(
 
 def update(
     fact_id: Annotated[str, typer.Argument(metavar="ID", help="The fact's id or the beginning of it.")],
-    text: Annotated[str, typer.Argument(help="What it says from now on; - reads it from standard input.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What it says from now on; - reads it from standard input.")
+    ],
     subject: Subject = None,
     relation: Relation = None,
     object_: Object = None,
@@ -84,7 +91,7 @@ def update(
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
 ) -> None:
-    """Change what a fact says; its id stays and its history is kept.
+    """Change what a fact says; its id and history are kept.
 
     Example:
 
@@ -119,7 +126,7 @@ def remove(
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
 ) -> None:
-    """Take facts out of service. The ledger keeps them: `scr undo` brings them back.
+    """Take facts out of service; `scr undo` brings them back.
 
     Example:
 
@@ -135,12 +142,14 @@ def remove(
 
 
 def undo(
-    count: Annotated[int, typer.Argument(metavar="[N]", min=1, help="How many operations to take back.")] = 1,
+    count: Annotated[int, typer.Argument(metavar="N", min=1, help="How many operations to take back.")] = 1,
     store: Store = None,
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
 ) -> None:
-    """Take back the last operations (see `scr log`): an import is one operation, however long it was.
+    """Take back the last operations of `scr log`.
+
+    An import is one operation, however long it was. What was undone is passed over, so `scr undo` twice takes back two.
 
     Examples:
 

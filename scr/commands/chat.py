@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from scr.commands import options
 from scr.commands.asking import say_decision
 from scr.commands.opening import default_store
-from scr.commands.output import dim, fact_line, note, say, styled
+from scr.commands.output import dim, fact_line, note, say
 
 if TYPE_CHECKING:
     from scr.api import Edits
     from scr.engines import Sampling
     from scr.pipeline import Decision
+
+_PROMPT = "› "
 
 _HELP = """/add TEXT   insert a fact
 /why        which facts governed the last question, and why
@@ -39,7 +41,9 @@ def chat(
     store: options.Store = None,
     namespace: options.Namespace = options.NAMESPACE,
 ) -> None:
-    """Chat with the model in the terminal, facts on. Inside: /add, /why, /undo, /help.
+    """Chat with the model in the terminal, facts on.
+
+    Inside: /add TEXT inserts a fact, /why explains the last answer, /undo takes back, /help lists the rest.
 
     Example:
 
@@ -86,14 +90,19 @@ class _Conversation:
             if command in {"/quit", "/exit"}:
                 return
             try:
-                if command in self._commands:
-                    self._commands[command](rest.strip())
-                elif command.startswith("/"):
-                    note(f"{command} is not known: see /help")
-                elif command:
-                    self._ask(line.strip())
+                self._do(command, rest.strip(), line.strip())
             except ScrError as error:
                 note(f"error: {error}")
+            except KeyboardInterrupt:
+                note("\ninterrupted")
+
+    def _do(self, command: str, rest: str, line: str) -> None:
+        if command in self._commands:
+            self._commands[command](rest)
+        elif command.startswith("/"):
+            note(f"{command} is not known: see /help")
+        elif command:
+            self._ask(line)
 
     def _ask(self, text: str) -> None:
         from scr.facts import check_query
@@ -114,6 +123,9 @@ class _Conversation:
         self._turns = [*turns, {"role": "assistant", "content": "".join(pieces)}]
 
     def _bare(self, text: str) -> None:
+        from scr.facts import check_query
+
+        check_query(text)
         (completion,) = self._edits.pipeline.ask_bare([[{"role": "user", "content": text}]], self._sampling)
         say(completion.text.strip())
 
@@ -134,8 +146,11 @@ class _Conversation:
             say(f"took back {undone.operation.kind}: " + "; ".join(fact.text for fact in undone.facts[:3]))
 
     def _facts(self, _: str) -> None:
-        for fact in self._edits.store.facts():
+        facts = list(self._edits.store.facts())
+        for fact in facts:
             say(fact_line(fact))
+        if not facts:
+            note("there are none: /add TEXT inserts one")
 
     def _clear(self, _: str) -> None:
         self._turns, self._last = [], None
@@ -145,7 +160,12 @@ def _read() -> str | None:
     if sys.stdin.isatty():
         # Only importing it gives input() a history and line editing.
         import readline  # noqa: F401
-    try:
-        return input(styled("› ", fg="cyan") if sys.stdin.isatty() else "")
-    except EOFError:
-        return None
+    while True:
+        try:
+            return input(_PROMPT if sys.stdin.isatty() else "")
+        except EOFError:
+            if sys.stdin.isatty():
+                note("")
+            return None
+        except KeyboardInterrupt:
+            note("\n(Ctrl-D leaves)")

@@ -22,9 +22,10 @@ def demo(
     max_tokens: options.MaxTokens = 48,
     json_: options.Json = False,
 ) -> None:
-    """Show the whole story in a minute, in a temporary store.
+    """Show the whole story in a minute.
 
-    Facts are inserted; questions are asked bare and edited, in scope and out of it; a fact is taken back.
+    In a temporary store, facts are inserted, questions are asked with and without them, in scope and out of it, and
+    the facts are taken back.
 
     Examples:
 

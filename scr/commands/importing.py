@@ -26,7 +26,9 @@ def import_(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files; - is standard input.")],
     form: Annotated[
         Literal["auto", "jsonl", "csv", "lines"],
-        typer.Option("--format", help="How facts are written; auto goes by the suffix."),
+        typer.Option(
+            "--format", metavar="auto|jsonl|csv|lines", help="How facts are written; auto goes by the suffix."
+        ),
     ] = "auto",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out and take the rest.")] = False,
     on_conflict: OnConflict = "supersede",
@@ -35,10 +37,11 @@ def import_(
     encoder: EncoderName = None,
     json_: Json = False,
 ) -> None:
-    """Insert facts in bulk, as one operation: all of them, or none if a line is bad.
+    """Insert facts in bulk: all of them, or none if a line is bad.
 
     JSONL has an object a line ("text", and optionally "subject", "relation", "object", "question", "source",
-    "valid_from", "valid_to"); CSV has these names as columns; any other text has one sentence a line.
+    "valid_from", "valid_to"); CSV has these names as columns; any other text has one sentence a line. An import is one
+    operation: `scr undo` takes it back as a whole.
 
     Examples:
 

@@ -60,7 +60,8 @@ Threshold = Annotated[
     ),
 ]
 TopK = Annotated[
-    int, typer.Option("--top-k", "-k", min=1, max=1000, help="Facts to retrieve.", rich_help_panel="Decision")
+    int,
+    typer.Option("--top-k", "-k", metavar="N", min=1, max=1000, help="Facts to retrieve.", rich_help_panel="Decision"),
 ]
 Model = Annotated[
     str | None,
@@ -95,12 +96,14 @@ ApiKey = Annotated[
     ),
 ]
 MaxTokens = Annotated[
-    int, typer.Option("--max-tokens", min=1, max=100_000, help="Longest answer.", rich_help_panel="Model")
+    int, typer.Option("--max-tokens", metavar="N", min=1, max=100_000, help="Longest answer.", rich_help_panel="Model")
 ]
 Temperature = Annotated[
-    float, typer.Option("--temperature", min=0.0, max=2.0, help="0 is greedy.", rich_help_panel="Model")
+    float, typer.Option("--temperature", metavar="T", min=0.0, max=2.0, help="0 is greedy.", rich_help_panel="Model")
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Makes random draws repeatable.", rich_help_panel="Model")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Makes random draws repeatable.", rich_help_panel="Model")
+]
 PromptForm = Annotated[
     str,
     typer.Option(

@@ -56,7 +56,7 @@ def show(
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
 ) -> None:
-    """Show one fact with its provenance and its history.
+    """Show one fact, its provenance and its history.
 
     Example:
 
@@ -85,14 +85,16 @@ def show(
 
 
 def search(
-    text: Annotated[str, typer.Argument(help="What to look for; - reads it from standard input.")],
-    k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=1000, help="How many facts.")] = 10,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for; - reads it from standard input.")],
+    k: Annotated[int, typer.Option("--top-k", "-k", metavar="N", min=1, max=1000, help="How many facts.")] = 10,
     as_of: AsOf = None,
     store: Store = None,
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
 ) -> None:
-    """Find the facts nearest in meaning. Nearness is not scope: `scr check` decides that.
+    """Find the facts nearest in meaning.
+
+    Nearness is not scope: `scr check` says which facts govern a question.
 
     Example:
 
@@ -118,21 +120,28 @@ def export(
     store: Store = None,
     namespace: Namespace = NAMESPACE,
 ) -> None:
-    """Write the facts as JSONL, one a line, as `scr import` reads them.
+    """Write the facts as JSONL, as `scr import` reads them.
 
     Examples:
 
       scr export > facts.jsonl
 
       scr export --as-of 2026-01-31 -o january.jsonl
+
+      scr export | scr import - --store other
     """
+    from scr.errors import ScrError
+
     with opened_store(store, namespace) as opened:
         facts = opened.facts(every_status=all_, as_of=moment(as_of))
         if output is None or str(output) == "-":
             _write(facts, sys.stdout)
             return
-        with output.open("w", encoding="utf-8") as file:
-            number = _write(facts, file)
+        try:
+            with output.open("w", encoding="utf-8") as file:
+                number = _write(facts, file)
+        except OSError as error:
+            raise ScrError(f"cannot write {output}: {error.strerror or error}: choose another --output") from None
     note(f"wrote {number:,} facts to {output}")
 
 
@@ -145,7 +154,7 @@ def _write(facts: Iterable[Fact], file: Any) -> int:
 
 
 def log(
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many operations.")] = 20,
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many operations.")] = 20,
     store: Store = None,
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
