@@ -1,4 +1,4 @@
-"""The table of the scope decision: `python -m benchmarks.scope.run --data DATA [--classifier FOLDER] [--sample N]`.
+"""The table of the scope decision: `python -m benchmarks.scope.run --data DATA [--scope NAMES] [--sample RECORDS]`.
 
 All facts of a set are loaded at once; the candidates come from exact search over the shipped encoder's vectors.
 Any object with the `ScopeClassifier` protocol can be measured: see `measure`.
@@ -76,48 +76,45 @@ def main() -> None:
     """Read the options, measure, write results/NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--classifier", type=Path, help="folder of a cross-encoder; the shipped one if left out")
-    parser.add_argument("--sample", type=int, default=0, help="most questions of each kind; 0 is all")
+    parser.add_argument("--scope", default="words,cross-encoder", help="classifiers, with commas")
+    parser.add_argument("--classifier", type=Path, help="folder of the cross-encoder; the shipped one if left out")
+    parser.add_argument("--sample", type=int, default=0, help="records whose questions are put; 0 is all")
     parser.add_argument("--k", type=int, default=10, help="candidates that are judged")
     parser.add_argument("--floor", type=float, default=0.2, help="cosine under which a candidate is not judged")
     parser.add_argument("--name", default="table", help="of the result file")
     parser.add_argument("--sets", default="", help="names of sets, with commas; all if left out")
     given = parser.parse_args()
-    from scr.scope.cross_encoder import CrossEncoder
-
-    classifier = CrossEncoder.from_pretrained(given.classifier)
+    classifiers = [_open(name, given.classifier) for name in given.scope.split(",")]
     encoder = open_encoder()
-    results: dict[str, Any] = {}
+    results: dict[str, dict[str, Any]] = {}
     looked: dict[str, Any] = {}
-    for data in every_set(given.data):
-        if given.sets and data.name not in given.sets.split(","):
+    for whole in every_set(given.data):
+        if given.sets and whole.name not in given.sets.split(","):
             continue
-        if given.sample:
-            data = data.sampled(given.sample)  # noqa: PLW2901
+        data = whole.sampled(given.sample) if given.sample else whole
         near = retrieve(data, encoder)
-        scored, speed = measure(classifier, data, near, given.k, given.floor)
         cosine = Scored(data, near.found, near.cosines)
-        best = figures(cosine, _best_cut(cosine), probabilities=False)
-        mine = figures(scored, classifier.threshold, probabilities=True)
-        results[data.name] = {"cosine": best, classifier.name: mine | {"queries_per_second": round(speed, 1)}}
-        looked[data.name] = extremes(scored)
-        print(
-            data.name,
-            json.dumps(_short(best)),
-            json.dumps(_short(mine)),
-            f"{speed:.0f} queries/s",
-            sep="\n  ",
-            flush=True,
-        )
-    parameters = {
-        "classifier": classifier.name,
-        "k": given.k,
-        "floor": given.floor,
-        "sample": given.sample,
-        "threshold": classifier.threshold,
-    }
+        results[data.name] = {"cosine": figures(cosine, _best_cut(cosine), probabilities=False)}
+        for classifier in classifiers:
+            scored, speed = measure(classifier, data, near, given.k, given.floor)
+            row = figures(scored, classifier.threshold, probabilities=True) | {"queries_per_second": round(speed, 1)}
+            results[data.name][classifier.name] = row
+            looked[data.name] = extremes(scored)
+        for name, row in results[data.name].items():
+            print(data.name, name, json.dumps(_short(row)), flush=True)
+    parameters = {name: str(value) for name, value in vars(given).items() if name not in ("data", "name")}
     write_result(_HERE / f"results/{given.name}.json", parameters, results)
     write_result(_HERE / f"results/{given.name}.extremes.json", parameters, looked)
+
+
+def _open(name: str, folder: Path | None) -> ScopeClassifier:
+    if name == "cross-encoder":
+        from scr.scope.cross_encoder import CrossEncoder
+
+        return CrossEncoder.from_pretrained(folder)
+    from scr.scope.opening import open_scope
+
+    return open_scope(name)
 
 
 def _best_cut(scored: Scored) -> float:

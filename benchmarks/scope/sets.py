@@ -41,14 +41,12 @@ class ScopeSet:
     asked: tuple[Asked, ...]
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def sampled(self, most: int, seed: int = 0) -> ScopeSet:
-        """The set with at most so many questions of each kind; all facts stay."""
-        kinds: dict[str, list[Asked]] = defaultdict(list)
-        for asked in self.asked:
-            kinds[asked.kind].append(asked)
+    def sampled(self, records: int, seed: int = 0) -> ScopeSet:
+        """The set with the questions of so many records only; all facts stay."""
+        every = sorted({asked.record for asked in self.asked})
         rng = Random(seed)  # noqa: S311 - seeded on purpose
-        kept = [a for group in kinds.values() for a in (rng.sample(group, most) if len(group) > most else group)]
-        return ScopeSet(self.name, self.facts, tuple(kept), self.dropped)
+        kept = set(rng.sample(every, min(records, len(every))))
+        return ScopeSet(self.name, self.facts, tuple(a for a in self.asked if a.record in kept), self.dropped)
 
 
 def _load(path: Path) -> Any:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from scr.encoder import open_encoder
 from scr.errors import AssetError
 from scr.facts import Fact, new_id
 from scr.scope import Candidate, ScopeClassifier
-from scr.scope.cross_encoder import SHIPPED, CrossEncoder
+from scr.scope.cross_encoder import SHIPPED, CrossEncoder, CrossEncoderConfig
 from scr.scope.training.measure import auroc
 
-pytestmark = pytest.mark.skipif(
+NEAR_MISSES = Path(__file__).parent / "near_misses.jsonl"
+needs_weights = pytest.mark.skipif(
     not (SHIPPED / "model.safetensors").exists(), reason="no trained weights in scr/scope/weights yet: train and export"
 )
-
-NEAR_MISSES = Path(__file__).parent / "near_misses.jsonl"
 
 
 def candidate(text: str) -> Candidate:
@@ -27,90 +27,123 @@ def candidate(text: str) -> Candidate:
     return Candidate(Fact(id=new_id(), text=text, namespace="default", created_at=datetime.now(UTC), **nothing), 0.5)
 
 
+def near_misses() -> list[dict[str, object]]:
+    return [json.loads(line) for line in NEAR_MISSES.read_text(encoding="utf-8").splitlines()]
+
+
 @pytest.fixture(scope="module")
-def shipped() -> CrossEncoder:
-    return CrossEncoder.from_pretrained()
+def folder(tmp_path_factory) -> Path:
+    """The base with a head drawn at random: it knows nothing, and does everything that a trained one does."""
+    folder = tmp_path_factory.mktemp("untrained")
+    rng = np.random.default_rng(0)
+    head = {"head.weight": rng.normal(size=(1, 384)).astype(np.float16), "head.bias": np.zeros(1, np.float16)}
+    save_file(head, folder / "model.safetensors")
+    CrossEncoderConfig(threshold=0.7, scale=0.5, shift=-0.1).write(folder)
+    return folder
 
 
-def test_is_a_scope_classifier(shipped):
-    assert isinstance(shipped, ScopeClassifier)
-    assert shipped.name == "cross-encoder"
-    assert 0 < shipped.threshold < 1
+@pytest.fixture(scope="module")
+def untrained(folder) -> CrossEncoder:
+    return CrossEncoder.from_pretrained(folder)
 
 
-def test_scores_are_probabilities_in_the_order_of_the_candidates(shipped):
+def test_is_a_scope_classifier(untrained):
+    assert isinstance(untrained, ScopeClassifier)
+    assert untrained.name == "cross-encoder"
+    assert untrained.threshold == 0.7
+
+
+def test_scores_are_calibrated_logits_in_the_order_of_the_candidates(untrained):
     facts = ["Lena Hofstad was born in Velmora.", "The capital of Ardenia is Velmora.", "Tomas plays the cello."]
-    scores = shipped.score("What is the capital of Ardenia?", [candidate(fact) for fact in facts])
-    assert scores.shape == (3,)
+    query = "What is the capital of Ardenia?"
+    scores = untrained.score(query, [candidate(fact) for fact in facts])
+    logits = np.concatenate([untrained.logits([(fact, query)]) for fact in facts])
     assert scores.dtype == np.float32
-    assert ((scores >= 0) & (scores <= 1)).all()
-    assert scores.argmax() == 1
-    assert scores[1] >= shipped.threshold
-    assert scores[0] < shipped.threshold
-    assert scores[2] < shipped.threshold
+    assert len(set(scores.tolist())) == 3
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-(0.5 * logits - 0.1))), atol=1e-5)
 
 
-def test_no_candidates_no_scores(shipped):
-    assert shipped.score("Who?", []).shape == (0,)
+def test_fact_and_query_are_not_interchangeable(untrained):
+    one, two = "Tomas plays the cello.", "Who plays the cello?"
+    assert abs(untrained.logits([(one, two)])[0] - untrained.logits([(two, one)])[0]) > 1e-3
 
 
-def test_a_score_does_not_depend_on_the_company(shipped):
-    rows = [json.loads(line) for line in NEAR_MISSES.read_text(encoding="utf-8").splitlines()][:40]
-    pairs = [(row["fact"], row["query"]) for row in rows]
-    alone = np.concatenate([shipped.score_pairs([pair]) for pair in pairs])
-    # 8-bit activations are scaled over a batch, so a score may move a little with it.
-    tolerance = 1e-5 if shipped.config.arithmetic == "fp32" else 0.1
-    np.testing.assert_allclose(shipped.score_pairs(pairs), alone, atol=tolerance)
+def test_no_candidates_no_scores(untrained):
+    assert untrained.score("Who?", []).shape == (0,)
 
 
-def test_a_very_long_turn_is_cut_not_refused(shipped):
-    scores = shipped.score("What is the capital of Ardenia? " + "And so on. " * 3000, [candidate("Tomas plays.")])
-    assert scores.shape == (1,)
+def test_a_score_does_not_depend_on_the_company(untrained):
+    pairs = [(row["fact"], row["query"]) for row in near_misses()][:40]
+    alone = np.concatenate([untrained.score_pairs([pair]) for pair in pairs])
+    np.testing.assert_allclose(untrained.score_pairs(pairs), alone, atol=1e-4)
 
 
-def test_saved_and_opened_again_it_says_the_same(shipped, tmp_path):
-    shipped.save_pretrained(tmp_path / "copy")
+def test_a_very_long_turn_is_cut_not_refused(untrained):
+    long = "What is the capital of Ardenia? " + "And so on. " * 3000
+    assert untrained.score(long, [candidate("Tomas plays.")]).shape == (1,)
+
+
+def test_eight_bits_say_nearly_the_same(untrained, folder, tmp_path):
+    shutil.copyfile(folder / "model.safetensors", tmp_path / "model.safetensors")
+    CrossEncoderConfig(arithmetic="int8").write(tmp_path)
+    pairs = [(row["fact"], row["query"]) for row in near_misses()][:60]
+    small = CrossEncoder.from_pretrained(tmp_path).logits(pairs)
+    assert np.corrcoef(small, untrained.logits(pairs))[0, 1] > 0.95
+
+
+def test_saved_and_opened_again_it_says_the_same(untrained, tmp_path):
+    untrained.save_pretrained(tmp_path / "copy")
     copy = CrossEncoder.from_pretrained(tmp_path / "copy")
-    assert copy.config == shipped.config
+    assert copy.config == untrained.config
     pairs = [("The capital of Ardenia is Velmora.", "capital of ardenia"), ("Tomas plays the cello.", "Hello!")]
-    np.testing.assert_array_equal(copy.score_pairs(pairs), shipped.score_pairs(pairs))
+    np.testing.assert_array_equal(copy.score_pairs(pairs), untrained.score_pairs(pairs))
 
 
-@pytest.mark.parametrize("damage", ["no weights", "cut weights", "no config", "bad config"])
-def test_damage_is_named(tmp_path, damage):
-    folder = tmp_path / "classifier"
-    shutil.copytree(SHIPPED, folder)
+@pytest.mark.parametrize("damage", ["no weights", "cut weights", "no head", "no config", "bad config"])
+def test_damage_is_named(folder, tmp_path, damage):
+    broken = tmp_path / "classifier"
+    shutil.copytree(folder, broken)
+    weights = broken / "model.safetensors"
     if damage == "no weights":
-        (folder / "model.safetensors").unlink()
+        weights.unlink()
     elif damage == "cut weights":
-        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif damage == "no head":
+        save_file({"encoder.something": np.zeros(3, np.float16)}, weights)
     elif damage == "no config":
-        (folder / "config.json").unlink()
+        (broken / "config.json").unlink()
     else:
-        (folder / "config.json").write_text("{", encoding="utf-8")
+        (broken / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(AssetError, match="again"):
-        CrossEncoder.from_pretrained(folder)
+        CrossEncoder.from_pretrained(broken)
 
 
+def test_needs_no_torch(folder):
+    code = (
+        "import sys; from scr.scope.cross_encoder import CrossEncoder; "
+        "CrossEncoder.from_pretrained(sys.argv[1]).score_pairs([('a', 'b')]); "
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=120).returncode == 0
+
+
+def test_the_suite_by_hand_is_large_and_without_repeats():
+    rows = near_misses()
+    assert len({(row["fact"], row["query"]) for row in rows}) == len(rows) >= 150
+    assert 0.25 < np.mean([row["governs"] for row in rows]) < 0.5
+    assert len({row["kind"] for row in rows}) >= 10
+
+
+@needs_weights
 def test_the_shipped_weights_are_small():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 25e6
 
 
-def test_needs_no_torch():
-    code = (
-        "import sys; from scr.scope.cross_encoder import CrossEncoder; "
-        "CrossEncoder.from_pretrained().score_pairs([('a', 'b')]); "
-        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
-
-
-def test_near_misses_by_hand(shipped):
-    rows = [json.loads(line) for line in NEAR_MISSES.read_text(encoding="utf-8").splitlines()]
-    assert len(rows) >= 150
-    assert len({(row["fact"], row["query"]) for row in rows}) == len(rows)
+@needs_weights
+def test_shipped_near_misses_by_hand():
+    rows = near_misses()
     governs = np.array([row["governs"] for row in rows])
-    scores = shipped.score_pairs([(row["fact"], row["query"]) for row in rows])
+    scores = CrossEncoder.from_pretrained().score_pairs([(row["fact"], row["query"]) for row in rows])
     encoder = open_encoder()
     facts, queries = encoder.encode([r["fact"] for r in rows]), encoder.encode([r["query"] for r in rows])
     cosines = (facts * queries).sum(1)
