@@ -142,24 +142,26 @@ class FactStore:
         Raises:
             EncoderMismatch: the store holds vectors of another one.
         """
-        if self._encoder is None:
-            known = self.ledger.encoder()
+        known = self.ledger.encoder()
+        if self._encoder is None or (known and known != identify(self._encoder)):
+            # The first use, or another process has embedded the store afresh with another encoder.
             encoder = self._open_encoder(known.name if known else None)
             if known and known != identify(encoder):
                 raise EncoderMismatch(
                     f"the store {self.path} holds vectors of {known.name} ({known.revision}), not of {encoder.name} "
                     f"({encoder.revision}): run `scr store rebuild`, or open it with --encoder {known.name}"
                 )
-            self._encoder = encoder
+            self._encoder, self._searcher = encoder, None
         return self._encoder
 
     @property
     def searcher(self) -> Searcher:
         """The index over this ledger, opened when it is first needed."""
+        encoder = self.encoder
         if self._searcher is None:
             from scr.searcher import Searcher
 
-            self._searcher = Searcher(self.path / "index", self.ledger, self.encoder)
+            self._searcher = Searcher(self.path / "index", self.ledger, encoder)
         return self._searcher
 
     def add(self, new: NewFact, *, on_conflict: OnConflict = "supersede", source: str | None = None) -> Added:

@@ -168,7 +168,11 @@ class Ledger(Protocol):
     def put_embeddings(
         self, encoder: EncoderId, rows: Iterable[tuple[bytes, NDArray[np.float32]]], *, replace: bool = False
     ) -> None:
-        """Keep embeddings (float32, shape (dimensions,)) by digest; ``replace`` first drops all others."""
+        """Keep embeddings (float32, shape (dimensions,)) by digest; ``replace`` first drops all others.
+
+        Raises:
+            EncoderMismatch: those kept are of another encoder, and are not replaced.
+        """
         ...
 
     def embeddings(self, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scr.errors import EncoderMismatch
 from scr.facts import Fact, format_time
 from scr.ledger import EncoderId, EventKind, IndexChange, Operation, OperationKind
 from scr.ledger.connection import connect, explained
@@ -192,8 +193,14 @@ class SQLiteLedger:
     ) -> None:
         packed = ((digest, vector.astype("<f2").tobytes()) for digest, vector in rows)
         with self._immediate() as db:
+            known = self.encoder()
             if replace:
                 db.execute("DELETE FROM embeddings")
+            elif known and known != encoder:
+                raise EncoderMismatch(
+                    f"the ledger {self._path} holds vectors of {known.name} ({known.revision}), not of {encoder.name} "
+                    f"({encoder.revision}): run `scr store rebuild`, or open it with --encoder {known.name}"
+                )
             value = json.dumps(dataclasses.asdict(encoder))
             db.execute("INSERT INTO meta VALUES ('encoder', ?1) ON CONFLICT DO UPDATE SET value = ?1", (value,))
             db.executemany("INSERT INTO embeddings VALUES (?, ?) ON CONFLICT DO NOTHING", packed)
