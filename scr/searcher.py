@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -128,6 +129,9 @@ class Searcher:
                 self._index, manifest = load(self._folder, *identity)
                 self._revision = self._saved = manifest.ledger_revision
                 if self._revision > self._ledger.revision():
+                    # It must not pass for a good one later, when the ledger has come to that revision again.
+                    with suppress(OSError):
+                        (self._folder / "manifest.json").unlink()
                     raise IndexDamaged("it is ahead of the ledger, which was put back to an earlier state")
             except IndexDamaged as error:
                 if any(self._folder.glob("*")):

@@ -153,6 +153,9 @@ def _manifest(folder: Path) -> Manifest:
         raise IndexDamaged(f"{_MANIFEST}: {error.strerror}") from None
     except (ValueError, TypeError):
         raise IndexDamaged(f"{_MANIFEST} is not one that was written") from None
+    sizes = (manifest.ledger_revision, manifest.count, manifest.dimensions, manifest.bytes)
+    if not isinstance(manifest.file, str) or not all(isinstance(size, int) for size in sizes):
+        raise IndexDamaged(f"{_MANIFEST} is not one that was written")
     if manifest.format != FORMAT:
         raise IndexDamaged(f"it has format {manifest.format}, not {FORMAT}")
     if Path(manifest.file).name != manifest.file or manifest.kind not in get_args(Kind):
