@@ -56,7 +56,7 @@ def test_csv_with_quotes_and_line_breaks() -> None:
         ("a.csv", "subject,text\nS,A.", NewFact("A.", "S")),
         ("a.txt", '{"text": "A."}', NewFact('{"text": "A."}')),
         ("a", '  {"text": "A."}', NewFact("A.")),
-        ("a.data", 'Subject, "text" \nS,A.', NewFact("A.", "S")),
+        ("a.data", 'Subject, "text"\nS,A.', NewFact("A.", "S")),
         ("-", "One, two, three.", NewFact("One, two, three.")),
         ("-", '\n\n{"text": "A."}', NewFact("A.")),
     ],
