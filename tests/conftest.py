@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scr.encoder import Encoder, open_encoder
+from scr.engines import Engine
 from scr.store import FactStore
 
 from .kept import KeptEncoder
@@ -43,3 +44,13 @@ def open_store(tmp_path: Path, kept: KeptEncoder) -> Iterator[Callable[..., Fact
 def store(open_store: Callable[..., FactStore]) -> FactStore:
     """An empty store."""
     return open_store()
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Iterator[Engine]:
+    """The shipped language model, in this process."""
+    from scr.engines.opening import open_engine
+
+    engine = open_engine()
+    yield engine
+    engine.close()
