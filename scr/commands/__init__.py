@@ -21,9 +21,9 @@ def main() -> None:
 
 def run(arguments: list[str], *, debug: bool = False) -> int:
     """Run one command and return its exit status: 0 done, 1 the work failed, 2 wrong usage."""
-    from scr.commands.app import app
-
     try:
+        from scr.commands.app import app
+
         status = app(arguments, prog_name="scr", standalone_mode=False)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,9 @@ def dim(text: str) -> str:
 
 
 def styled(text: str, **style: Any) -> str:
-    """Styled text; plain where NO_COLOR is set (click already drops styles where stdout is no terminal)."""
-    import os
-
-    return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
+    """Styled text; plain where the user or the terminal wants it so (typer drops styles where stdout is none)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else typer.style(text, **style)
 
 
 def fact_line(fact: Fact) -> str:
