@@ -21,7 +21,7 @@ def blocks(language):
 def general(line):
     """A line without what differs from run to run: ids and milliseconds."""
     line = re.sub(r"\b[0-9a-hjkmnp-tv-z]{12}\b", "ID", line)
-    return re.sub(r"\d+\.\d+ ms", "T ms", line.rstrip())
+    return re.sub(r"\d+(\.\d+)? ms", "T ms", line.rstrip())
 
 
 def session():
