@@ -147,16 +147,15 @@ def test_a_reader_that_has_seen_enough(scr: Scr, tmp_path: Path) -> None:
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "facts.jsonl")
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), "import", tmp_path / "facts.jsonl", "--store", tmp_path / "store"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        with (tmp_path / "facts.jsonl").open("w"):  # returns when the command has opened its end, and waits for more
-            process.send_signal(signal.SIGINT)
-            assert process.stderr
-            assert process.stderr.read() == "error: interrupted; what was acknowledged is kept\n"
-            assert process.wait(60) == 130
+    facts = tmp_path / "facts.jsonl"
+    os.mkfifo(facts)
+    command = [sys.executable, str(ROOT / "cli.py"), "import", str(facts), "--store", str(tmp_path / "store")]
+    # Opening the other end of the pipe returns when the command has opened its own, and waits for more.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, facts.open("w"):
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        assert process.stderr.read() == "error: interrupted; what was acknowledged is kept\n"
+        assert process.wait(60) == 130
 
 
 def test_no_colour_where_it_is_not_wanted(scr: Scr, tmp_path: Path) -> None:
