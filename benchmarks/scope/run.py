@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10, help="candidates that are judged")
     parser.add_argument("--floor", type=float, default=0.2, help="cosine under which a candidate is not judged")
     parser.add_argument("--name", default="table", help="of the result file")
+    parser.add_argument("--extremes", type=Path, help="file for the last classifier's worst errors, to look at")
     parser.add_argument("--sets", default="", help="names of sets, with commas; all if left out")
     given = parser.parse_args()
     classifiers = [_open(name, given.classifier) for name in given.scope.split(",")]
@@ -102,9 +103,14 @@ def main() -> None:
             looked[data.name] = extremes(scored)
         for name, row in results[data.name].items():
             print(data.name, name, json.dumps(_short(row)), flush=True)
-    parameters = {name: str(value) for name, value in vars(given).items() if name not in ("data", "name")}
+    parameters = {
+        name: str(value)
+        for name, value in vars(given).items()
+        if name not in ("data", "name", "extremes", "classifier")
+    }
     write_result(_HERE / f"results/{given.name}.json", parameters, results)
-    write_result(_HERE / f"results/{given.name}.extremes.json", parameters, looked)
+    if given.extremes:  # they quote the data sets, so they stay outside the project
+        write_result(given.extremes, parameters, looked)
 
 
 def _open(name: str, folder: Path | None) -> ScopeClassifier:
