@@ -21,6 +21,9 @@ MAX_BYTES = 16 * 2**20
 MAX_WAIT = 60.0
 """Most seconds waited before one more try, whatever the server asks for."""
 
+FIRST_PAUSE = 0.25
+"""Seconds before the first retry, about; each further pause is twice as long."""
+
 _T = TypeVar("_T")
 _BUSY = frozenset({429, 502, 503, 504})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -128,6 +131,8 @@ class Api:
                             return
                         if data:
                             yield self._parse(data)
+            except _Again as again:
+                raise again.error from again.__cause__
             finally:
                 await response.aclose()
 
@@ -136,7 +141,7 @@ class Api:
         await self._client.aclose()
 
     async def _retrying(self, attempt: Callable[[], Awaitable[_T]], retries: int | None = None) -> _T:
-        pause = 0.25
+        pause = FIRST_PAUSE
         for left in reversed(range((self._retries if retries is None else retries) + 1)):
             try:
                 return await attempt()
@@ -255,7 +260,7 @@ class Api:
             return error
         words = "has too many requests" if status == 429 else f"is not ready (status {status})"
         busy = EngineUnavailable(f"{self.address} {words}: try again later ({error.detail})")
-        return _Again(busy, _seconds(response.headers.get("retry-after")))
+        return _Again(busy, retry_after(response.headers.get("retry-after")))
 
     def clean(self, text: str) -> str:
         """A server's words in one bounded line, without the key if it quotes that."""
@@ -278,9 +283,9 @@ def _detail(body: bytes) -> str:
     return str(record)
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def retry_after(header: str | None) -> float | None:
     """Seconds that a Retry-After header asks for; None for none, and for a date."""
     try:
-        return min(max(float(retry_after or ""), 0.0), MAX_WAIT)
+        return min(max(float(header or ""), 0.0), MAX_WAIT)
     except ValueError:
         return None

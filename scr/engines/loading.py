@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scr.errors import EngineError, MissingExtra, ModelNotFound
+from scr.errors import EngineError, MissingExtra, ModelNotFound, ScrError
 
 
 class Loaded(NamedTuple):
@@ -54,8 +54,10 @@ def load(model: str | Path | None, device: str | None, dtype: str | None) -> Loa
     with quiet():
         try:
             network, tokenizer = _read(source, kind)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            reason = " ".join(str(error).split())[:200]
+        except ScrError:
+            raise
+        except Exception as error:  # of the libraries that read these files, each has exceptions of its own
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise EngineError(f"the model {source} cannot be loaded: {reason}") from error
         return Loaded(network.to(place).eval(), tokenizer, Path(source).name if Path(source).is_dir() else str(source))
 
