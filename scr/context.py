@@ -33,7 +33,8 @@ _PER_FACT = 4
 # Tokens around each fact: the bullet and the line break, rounded up.
 
 _BYTES_PER_TOKEN = 3
-# Where no tokenizer is at hand. English has 4 to 5 bytes a token, Chinese and Japanese about 3: an upper estimate.
+# Where no tokenizer is at hand. English has 4 to 5 bytes a token, Chinese and Japanese about 3: an upper estimate for
+# prose (a long run of digits can have a token each).
 
 _TEXT_PARTS = ("text", "input_text")
 
@@ -146,12 +147,12 @@ class ContextBuilder:
     def _render(self, form: Form, query: str, facts: tuple[Fact, ...]) -> str:
         """Fill the template and hold it to the promise that facts are shown as they are stored.
 
-        The texts are data: Jinja never reads them as template source.
+        The texts are data: Jinja never reads them as template source. ``tag`` names the marks around the facts.
         """
         try:
             if form not in self._templates:
                 self._templates[form] = _load(form, self._folders)
-            text = self._templates[form].render(query=query, facts=facts)
+            text = self._templates[form].render(query=query, facts=facts, tag=_tag(query, facts))
         except ScrError:
             raise
         except Exception as error:  # a template may fail in any way that Python can
@@ -162,6 +163,15 @@ class ContextBuilder:
                 f"the template {path} does not show {missing} as it is: write {{{{ fact.text }}}} or {{{{ query }}}}"
             )
         return text
+
+
+def _tag(query: str, facts: Sequence[Fact]) -> str:
+    """A name for the marks around the facts: ``facts``, or longer where a text could pass for such a mark."""
+    texts = "\n".join([query, *(fact.text for fact in facts)]).casefold()
+    tag = "facts"
+    while f"{tag}>" in texts:
+        tag += "-"
+    return tag
 
 
 def _promised(query: str, facts: Sequence[Fact]) -> list[tuple[str, str]]:
