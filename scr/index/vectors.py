@@ -15,7 +15,7 @@ EXACT_UP_TO = 30_000
 
 _OUTGROWN = 4
 _TRAINING_PER_LIST = 48
-_RECALL, _SAMPLE, _K = 0.995, 400, 20
+_RECALL, _SAMPLE, _K = 0.997, 500, 20
 
 
 class VectorIndex:
@@ -117,7 +117,7 @@ class VectorIndex:
     def _regroup(self) -> None:
         """Sort the vectors into lists of about the square root of their number, and measure how many to look into."""
         numbers, vectors = self._everything()
-        lists = 1 << int(np.log2(np.sqrt(len(numbers)) * 2))
+        lists = 1 << round(np.log2(np.sqrt(len(numbers)) * 2))
         coarse = faiss.IndexFlatIP(self.dimensions)
         grouped = faiss.IndexIVFScalarQuantizer(
             coarse, self.dimensions, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
@@ -145,7 +145,7 @@ class VectorIndex:
 
 
 def _ideal_capacity(lists: int) -> int:
-    return (lists // 2) ** 2
+    return int((lists / 2) ** 2)
 
 
 def _enough_probes(grouped: Any, vectors: NDArray[np.float32], generator: np.random.Generator) -> int:
@@ -162,5 +162,5 @@ def _enough_probes(grouped: Any, vectors: NDArray[np.float32], generator: np.ran
         hits = sum(len(np.intersect1d(*pair)) for pair in zip(truth, found, strict=True))
         if hits >= _RECALL * truth.size:
             break
-        probes = int(probes * 1.5) + 1
+        probes = int(probes * 1.25) + 1
     return min(probes, int(grouped.nlist))
