@@ -270,7 +270,10 @@ class TransformersEngine:
             return Completion(text[: min(stops)], "stop", len(row.prompt), len(ids))
         if end is not None:
             return Completion(text, "stop", len(row.prompt), len(ids) + 1)
-        return None if row.left else Completion(text, "length", len(row.prompt), len(ids))
+        if row.left:
+            return None
+        # The bound may have cut a character of several tokens in two.
+        return Completion(text.rstrip("\ufffd"), "length", len(row.prompt), len(ids))
 
     def _text(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

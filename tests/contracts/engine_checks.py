@@ -87,7 +87,7 @@ def a_stream_joins_to_the_answer(engine: Engine) -> None:
         (answer,) = engine.generate([prompt], SHORT)
         pieces = list(engine.stream(prompt, SHORT))
         assert "".join(pieces) == answer.text
-        assert not any("\ufffd" in piece for piece in pieces[:-1]), "a character came in halves"
+        assert not any("\ufffd" in piece for piece in pieces), "a character came in halves"
 
 
 def a_stream_may_be_left(engine: Engine) -> None:
