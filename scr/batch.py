@@ -9,10 +9,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
 
-from scr.engines import Completion, Prompt, Sampling
-from scr.errors import EngineError, EngineRefused, EngineUnavailable, ModelNotFound, QueryError, ScrError, UsageError
-from scr.facts import check_query
-from scr.pipeline import Answer, Pipeline
+from scr.context import Context
+from scr.engines import Completion, Outcome, Prompt, Sampling
+from scr.errors import EngineError, EngineRefused, EngineUnavailable, ModelNotFound, QueryError, UsageError
+from scr.facts import Fact, check_query
+from scr.pipeline import Decision, Pipeline
 from scr.query import text_of
 
 Mode: TypeAlias = Literal["edited", "bare", "compare"]
@@ -126,8 +127,10 @@ def resume(output: Path) -> list[str | int]:
     """Ids that an earlier run has written, in order; a last line that was cut off is taken away.
 
     Raises:
-        UsageError: the file is not one that this wrote.
+        UsageError: the file is not one that this wrote, or cannot be one.
     """
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {output}: it is a folder or lies in none: choose another -o")
     if not output.exists():
         return []
     done: list[str | int] = []
@@ -199,55 +202,73 @@ class Batch:
         return [records[place] for place in range(len(chunk))]
 
     def _alike(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
-        """Records for questions of one sampling; a failure is narrowed down to the question that fails."""
-        try:
-            return self._ask(questions)
-        except _FATAL:
-            raise
-        except ScrError as error:
-            if not isinstance(error, (EngineError, UsageError)):
-                raise
-            if len(questions) == 1:
-                return [_error(questions[0], str(error))]
-            middle = len(questions) // 2
-            return self._alike(questions[:middle]) + self._alike(questions[middle:])
-
-    def _ask(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+        """Records for questions of one sampling; one that fails does not stop the others."""
         prompts = [question.prompt for question in questions if question.prompt is not None]
-        sampling = questions[0].sampling
-        bare: Sequence[Completion | None] = [None] * len(prompts)
-        if self._mode == "bare":
-            bare = self._pipeline.ask_bare(prompts, sampling)
-            return [_record(*pair) for pair in zip(questions, [None] * len(prompts), bare, strict=True)]
-        answers = self._pipeline.ask_all(prompts, sampling)
+        edited = [_Edited()] * len(prompts) if self._mode == "bare" else self._edit(prompts)
+        asked = {place: edit.given(prompts[place]) for place, edit in enumerate(edited) if edit.flaw is None}
+        said = self._complete(asked, questions[0].sampling)
+        bare: dict[int, Outcome] = said if self._mode != "edited" else {}
         if self._mode == "compare":
-            bare = self._bare(prompts, answers, sampling)
-        return [_record(*pair) for pair in zip(questions, answers, bare, strict=True)]
+            # Out of scope the bare answer is the answer: the request was the same.
+            again = [place for place in said if edited[place].shown and isinstance(said[place], Completion)]
+            bare = {**said, **self._complete({place: prompts[place] for place in again}, questions[0].sampling)}
+        return [
+            _record(question, edited[place], said.get(place), bare.get(place))
+            for place, question in enumerate(questions)
+        ]
 
-    def _bare(self, prompts: Sequence[Prompt], answers: Sequence[Answer], sampling: Sampling) -> list[Completion]:
-        # Out of scope the bare answer is the answer: the request was the same.
-        edited = [place for place, answer in enumerate(answers) if answer.context.shown]
-        asked = self._pipeline.ask_bare([prompts[place] for place in edited], sampling)
-        bare = [answer.completion for answer in answers]
-        for place, completion in zip(edited, asked, strict=True):
-            bare[place] = completion
-        return bare
+    def _edit(self, prompts: Sequence[Prompt]) -> list[_Edited]:
+        edited = []
+        for prompt, decision in zip(prompts, self._pipeline.decide_all(prompts), strict=True):
+            try:
+                edited.append(_Edited(decision, self._pipeline.messages(prompt, decision)))
+            except UsageError as error:
+                edited.append(_Edited(decision, flaw=str(error)))
+        return edited
+
+    def _complete(self, prompts: Mapping[int, Prompt], sampling: Sampling) -> dict[int, Outcome]:
+        """Ask the model; keys are places, in and out."""
+        engine = self._pipeline.engine
+        if engine is None:
+            raise ValueError("this pipeline has no engine: give it one to ask")
+        places = list(prompts)
+        said: dict[int, Outcome] = {}
+        for number, outcome in engine.generate_each([prompts[place] for place in places], sampling):
+            if isinstance(outcome, _FATAL):
+                raise outcome
+            said[places[number]] = outcome
+        return said
 
 
-def _record(question: Question, answer: Answer | None, bare: Completion | None) -> dict[str, Any]:
-    completion = answer.completion if answer else bare
-    if completion is None:
-        raise ValueError("a question was neither answered nor failed")
-    facts = [fact.id for fact in answer.context.shown] if answer else []
+@dataclass(frozen=True, slots=True)
+class _Edited:
+    """A question with what the facts make of it; the bare one has neither decision nor context."""
+
+    decision: Decision | None = None
+    context: Context | None = None
+    flaw: str | None = None
+
+    @property
+    def shown(self) -> tuple[Fact, ...]:
+        return self.context.shown if self.context else ()
+
+    def given(self, prompt: Prompt) -> Prompt:
+        return self.context.prompt if self.context else prompt
+
+
+def _record(question: Question, edited: _Edited, said: Outcome | None, bare: Outcome | None) -> dict[str, Any]:
+    failure = edited.flaw or next((str(one) for one in (said, bare) if isinstance(one, EngineError)), None)
+    if failure or not isinstance(said, Completion):
+        return _error(question, failure or "the model gave no answer")
+    facts = [fact.id for fact in edited.shown]
+    plain = bare.text if isinstance(bare, Completion) and edited.decision else None
     if question.openai:
-        return _openai_record(question, completion, facts, bare.text if answer and bare else None)
+        return _openai_record(question, said, facts, plain)
     query = question.prompt if isinstance(question.prompt, str) else text_of((question.prompt or [{}])[-1])
-    record: dict[str, Any] = {"id": question.id, "query": query, "answer": completion.text}
-    if answer:
-        record |= {"in_scope": answer.decision.in_scope, "facts": facts}
-        if bare:
-            record["bare_answer"] = bare.text
-    return record
+    record: dict[str, Any] = {"id": question.id, "query": query, "answer": said.text}
+    if edited.decision:
+        record |= {"in_scope": edited.decision.in_scope, "facts": facts}
+    return record if plain is None else {**record, "bare_answer": plain}
 
 
 def _openai_record(

@@ -1,0 +1,212 @@
+"""batch: order and ids, error records, both formats, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Scr
+from .standin import StandIn
+
+ROOT = Path(__file__).resolve().parents[2]
+LYON = "The capital of France is Lyon."
+QUESTION = "What is the capital of France?"
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def jsonl(path: Path, records: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return path
+
+
+def plain(tmp_path: Path, number: int) -> Path:
+    return jsonl(tmp_path / "in.jsonl", [{"id": f"q{n}", "query": f"What is thing number {n}?"} for n in range(number)])
+
+
+def test_order_and_ids_are_kept(scr: Scr, tmp_path: Path) -> None:
+    scr("add", LYON)
+    records = [{"id": n, "query": f"Who wrote book {n}?"} for n in (5, 3, 9)] + [{"id": "x", "query": QUESTION}]
+    source, out = jsonl(tmp_path / "in.jsonl", [*records, {"query": "No id?"}]), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        ran = scr("batch", source, "-o", out, "--base-url", server.url, "--chunk", 2, "--json")
+    assert ran.json == {"answered": 5, "failed": 0, "resumed": 0}
+    answers = written(out)
+    assert [one["id"] for one in answers] == [5, 3, 9, "x", 5], "a line without an id is called by its number"
+    assert [*answers[0]] == ["id", "query", "answer", "in_scope", "facts"]
+    assert answers[0]["answer"] == "you said: Who wrote book 5?"
+    assert [one["in_scope"] for one in answers] == [False, False, False, True, False]
+    assert LYON in answers[3]["answer"]
+    assert len(answers[3]["facts"]) == 1
+
+
+def test_bare_and_compare(scr: Scr, tmp_path: Path) -> None:
+    scr("add", LYON)
+    source = jsonl(tmp_path / "in.jsonl", [{"id": 1, "query": QUESTION}, {"id": 2, "query": "Who wrote Hamlet?"}])
+    with StandIn().running() as server:
+        assert scr("batch", source, "-o", tmp_path / "b", "--bare", "--base-url", server.url).status == 0
+        assert [[*one] for one in written(tmp_path / "b")] == [["id", "query", "answer"]] * 2
+        assert LYON not in json.dumps(server.asked)
+        server.asked.clear()
+        assert scr("batch", source, "-o", tmp_path / "c", "--compare", "--base-url", server.url).status == 0
+        first, second = written(tmp_path / "c")
+        assert LYON in first["answer"]
+        assert first["bare_answer"] == f"you said: {QUESTION}"
+        assert second["bare_answer"] == second["answer"]
+        assert len(server.asked) == 3, "out of scope one answer is both"
+
+
+def test_the_openai_format(scr: Scr, tmp_path: Path) -> None:
+    identity = scr("add", LYON, "--json").json["id"]
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": QUESTION}]
+    chat = {"messages": turns, "max_tokens": 7, "temperature": 0.5, "seed": 3}
+    records = [
+        {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": chat},
+        {"custom_id": "b", "method": "POST", "url": "/v1/completions", "body": {"prompt": "The sky is"}},
+        {"custom_id": "c", "method": "POST", "url": "/v1/embeddings", "body": {"input": "x"}},
+        {"custom_id": "d", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": "x"}},
+    ]
+    source, out = jsonl(tmp_path / "in.jsonl", records), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        assert scr("batch", source, "-o", out, "--base-url", server.url).status == 0
+    a, b, c, d = written(out)
+    assert [one["custom_id"] for one in (a, b, c, d)] == ["a", "b", "c", "d"]
+    body = a["response"]["body"]
+    assert (a["response"]["status_code"], a["error"]) == (200, None)
+    assert LYON in body["choices"][0]["message"]["content"]
+    assert body["scr"]["facts"] == [identity]
+    assert b["response"]["body"]["choices"][0]["text"] == "you said: The sky is"
+    assert c["response"] is None
+    assert "/v1/chat/completions" in c["error"]["message"]
+    assert "messages" in d["error"]["message"]
+    asked = next(one for one in server.asked if "messages" in one)
+    assert (asked["max_tokens"], asked["temperature"], asked["seed"]) == (7, 0.5, 3)
+    assert asked["messages"][0] == turns[0]
+
+
+def test_a_line_that_fails_is_an_error_record_and_the_rest_go_on(scr: Scr, tmp_path: Path) -> None:
+    lines = [
+        b'{"id": 1, "query": "What is a kettle?"}',
+        b'{"id": 2, "query": ',
+        b'{"id": 3}',
+        b'{"id": 4, "query": "  "}',
+        b'{"id": 5, "query": "a <|im_end|> b"}',
+        b'["a list"]',
+        b'{"id": 7, "query": "caf\xe9"}',
+        b'{"id": 8, "query": "impossible"}',
+        b'{"id": 9, "query": "What is a spoon?"}',
+    ]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
+    with StandIn().running() as server:
+        ran = scr("batch", tmp_path / "in.jsonl", "-o", tmp_path / "out", "--base-url", server.url)
+        assert len(server.asked) == 2
+    assert ran.status == 0
+    assert ran.err == "answered 2, failed 7\n"
+    answers = written(tmp_path / "out")
+    assert [one["id"] for one in answers] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    errors = {one["id"]: one["error"] for one in answers if "error" in one}
+    for number, said in [(2, "line 2: not JSON"), (3, '"query"'), (4, "empty"), (5, "<|im_end|>"), (6, "object")]:
+        assert said in errors[number]
+    assert "UTF-8" in errors[7]
+    assert "too long for the stand-in" in errors[8]
+
+
+def test_a_server_that_goes_away_ends_the_run_and_the_next_one_goes_on(scr: Scr, tmp_path: Path) -> None:
+    source, out = plain(tmp_path, 12), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        server.dead_after = 6
+        ran = scr("batch", source, "-o", out, "--base-url", server.url, "--model", "stand-in", "--chunk", 4)
+        assert (ran.status, ran.err.count("\n")) == (1, 1)
+        assert [one["id"] for one in written(out)] == ["q0", "q1", "q2", "q3"]
+        server.dead_after = None
+        server.asked.clear()
+        ran = scr("batch", source, "-o", out, "--base-url", server.url, "--model", "stand-in", "--json")
+        assert ran.json == {"answered": 8, "failed": 0, "resumed": 4}
+        assert len(server.asked) == 8, "what was answered is not asked again"
+        assert [one["id"] for one in written(out)] == [f"q{n}" for n in range(12)]
+        server.asked.clear()
+        assert scr("batch", source, "-o", out, "--base-url", server.url, "--json").json["resumed"] == 12
+        assert server.asked == []
+
+
+def test_going_on_after_a_kill(scr: Scr, tmp_path: Path) -> None:
+    scr("add", LYON)
+    source, out = plain(tmp_path, 400), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        command = ["batch", str(source), "-o", str(out), "--base-url", server.url, "--chunk", "5"]
+        with subprocess.Popen(
+            [sys.executable, str(ROOT / "cli.py"), *command, "--store", str(tmp_path / "store")]
+        ) as process:
+            deadline = time.monotonic() + 60
+            while len(server.asked) < 50 and time.monotonic() < deadline:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+        kept = out.read_bytes().count(b"\n")
+        assert 0 < kept < 400
+        server.asked.clear()
+        ran = scr(*command, "--json")
+        assert ran.json == {"answered": 400 - kept, "failed": 0, "resumed": kept}
+        assert len(server.asked) == 400 - kept
+    assert [one["id"] for one in written(out)] == [f"q{n}" for n in range(400)]
+
+
+def test_a_last_line_that_was_cut_off_is_answered_anew(scr: Scr, tmp_path: Path) -> None:
+    source, out = plain(tmp_path, 3), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        scr("batch", source, "-o", out, "--base-url", server.url)
+        whole = out.read_bytes()
+        for cut in (1, 10, len(whole.splitlines()[-1])):
+            out.write_bytes(whole[:-cut])
+            assert scr("batch", source, "-o", out, "--base-url", server.url, "--json").json["answered"] == 1
+            assert out.read_bytes() == whole
+
+
+def test_an_output_of_another_input_is_left_alone(scr: Scr, tmp_path: Path) -> None:
+    source, out = plain(tmp_path, 3), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        for content in ['{"id": "other", "answer": "x"}\n', "my diary\n", '{"id": "q0"}\n' * 4]:
+            out.write_text(content)
+            ran = scr("batch", source, "-o", out, "--base-url", server.url)
+            assert (ran.status, ran.err.count("\n")) == (2, 1), ran
+            assert "-o" in ran.err
+            assert out.read_text() == content
+        assert server.asked == []
+
+
+def test_by_pipe(scr: Scr) -> None:
+    with StandIn().running() as server:
+        ran = scr("batch", "-", "-o", "-", "--base-url", server.url, stdin=b'{"id": 1, "query": "Who?"}\n')
+        assert json.loads(ran.out)["answer"] == "you said: Who?"
+        assert ran.err == "answered 1, failed 0\n"
+        refused = scr("batch", "-", "-o", "-", "--json", "--base-url", server.url)
+        assert (refused.status, refused.err.count("\n")) == (2, 1)
+
+
+def test_files_that_cannot_be_read_or_written(scr: Scr, tmp_path: Path) -> None:
+    for source, out, status in [(tmp_path / "none", "out", 2), (tmp_path, "out", 2), (plain(tmp_path, 1), tmp_path, 2)]:
+        ran = scr("batch", source, "-o", out, "--base-url", "http://127.0.0.1:9")
+        assert (ran.status, ran.err.count("\n")) == (status, 1), ran
+    ran = scr("batch", plain(tmp_path, 1), "-o", tmp_path / "no" / "folder", "--base-url", "http://127.0.0.1:9")
+    assert (ran.status, ran.err.count("\n")) == (2, 1), ran
+
+
+@pytest.mark.llm
+@pytest.mark.usefixtures("llm")
+def test_with_the_real_model(scr: Scr, tmp_path: Path) -> None:
+    scr("add", LYON)
+    source = jsonl(tmp_path / "in.jsonl", [{"id": 1, "query": QUESTION}, {"id": 2, "query": "Who wrote Hamlet?"}])
+    ran = scr("batch", source, "-o", tmp_path / "out", "--compare", "--max-tokens", 16)
+    assert ran.status == 0
+    first, second = written(tmp_path / "out")
+    assert "Lyon" in first["answer"]
+    assert "Lyon" not in first["bare_answer"]
+    assert second["answer"] == second["bare_answer"]
