@@ -33,8 +33,8 @@ _PER_FACT = 4
 # Tokens around each fact: the bullet and the line break, rounded up.
 
 _BYTES_PER_TOKEN = 3
-# Where no tokenizer is at hand. English has 4 to 5 bytes a token, Chinese and Japanese about 3: an upper estimate for
-# prose (a long run of digits can have a token each).
+# Where no tokenizer is at hand. English has 4 to 5 bytes a token, Chinese and Japanese about 3, so prose is
+# overestimated; digits and rare letters may have a token each.
 
 _TEXT_PARTS = ("text", "input_text")
 
@@ -47,7 +47,7 @@ class Context:
         prompt: turns or text; the very object that came in if no fact is shown.
         shown: facts in the prompt, in the order in which they stand there.
         dropped: facts that apply but did not fit the budget.
-        tokens: length of the shown facts; an upper estimate where the engine cannot count.
+        tokens: length of the shown facts; an estimate, high for prose, where the engine cannot count.
     """
 
     prompt: Prompt
