@@ -33,14 +33,14 @@ class Finding:
     detail: str
 
 
-def diagnose(store: Path, namespace: str, base_url: str | None) -> list[Finding]:
+def diagnose(store: Path, namespace: str, base_url: str | None, api_key: str | None = None) -> list[Finding]:
     """Check Python, libraries, caches, the store and the server, without changing anything but caches."""
     findings = [Finding("python", True, f"{platform.python_version()} on {platform.platform()}")]
     findings += [Finding("scr", True, __version__), _libraries()]
     findings += [_extra(name, modules) for name, modules in _EXTRAS.items()]
     findings += [_checked("encoder", _encoder), _checked("store", lambda: _store(store, namespace)), _disk(store)]
     if base_url:
-        findings.append(_checked("server", lambda: _server(base_url)))
+        findings.append(_checked("server", lambda: _server(base_url, api_key)))
     return findings
 
 
@@ -76,7 +76,8 @@ def _store(path: Path, namespace: str) -> str:
     if not (path / "ledger.sqlite").exists():
         return f"{path} (not made yet: `scr add` makes it)"
     with FactStore.open(path, namespace=namespace) as store:
-        return f"{path}: {sum(store.ledger.count().values()):,} facts, revision {store.ledger.revision():,}"
+        number = sum(store.ledger.count().values())
+        return f"{path}: {number:,} fact{'s' * (number != 1)}, revision {store.ledger.revision():,}"
 
 
 def _disk(path: Path) -> Finding:
@@ -86,10 +87,10 @@ def _disk(path: Path) -> Finding:
     return Finding("disk", ok, f"{free / 2**30:.1f} GiB free" + ("" if ok else ": free some space"))
 
 
-def _server(base_url: str) -> str:
+def _server(base_url: str, api_key: str | None) -> str:
     from scr.engines.opening import open_engine
 
-    engine = open_engine(model=None, base_url=base_url, api_key=None)
+    engine = open_engine(model=None, base_url=base_url, api_key=api_key)
     try:
         return f"{base_url} serves {engine.model}"
     finally:

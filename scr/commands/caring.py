@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from scr.commands.opening import default_store, opened_store
-from scr.commands.options import NAMESPACE, BaseUrl, EncoderName, Json, Namespace, Store
+from scr.commands.options import NAMESPACE, ApiKey, BaseUrl, EncoderName, Json, Namespace, Store
 from scr.commands.output import dim, note, say, say_json, styled
 
 store = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after a store: info, verify, rebuild.")
@@ -60,7 +60,7 @@ def verify(store: Store = None, json_: Json = False) -> None:
     if json_:
         say_json({"ok": not flaws, "facts": facts, "problems": flaws})
     elif not flaws:
-        say(f"{styled('sound', fg='green')}: {facts:,} facts agree with their events and with the index")
+        say(f"{styled('sound', fg='green')}: {facts:,} fact{'s' * (facts != 1)}, as their events and the index say")
     if flaws:
         for flaw in flaws[:20] if not json_ else ():
             note(flaw)
@@ -93,7 +93,11 @@ def rebuild(store: Store = None, encoder: EncoderName = None, json_: Json = Fals
 
 
 def doctor(
-    store: Store = None, base_url: BaseUrl = None, namespace: Namespace = NAMESPACE, json_: Json = False
+    store: Store = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    namespace: Namespace = NAMESPACE,
+    json_: Json = False,
 ) -> None:
     """Check that everything needed is in place.
 
@@ -107,7 +111,7 @@ def doctor(
     """
     from scr.diagnosis import diagnose
 
-    findings = diagnose(store or default_store(), namespace, base_url)
+    findings = diagnose(store or default_store(), namespace, base_url, api_key)
     if json_:
         say_json([{"name": one.name, "ok": one.ok, "detail": one.detail} for one in findings])
     else:
