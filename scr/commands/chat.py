@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scr.engines import Sampling
     from scr.pipeline import Decision
 
-_PROMPT = "› "
+_PROMPT = "> "
 
 _HELP = """/add TEXT   insert a fact
 /why        which facts governed the last question, and why
