@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from scr.commands import options
 from scr.commands.output import dim, note, say, say_json, styled
-from scr.shipped import shipped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scr.api import Edits
+    from scr.engines import Sampling
     from scr.pipeline import Answer
+
+_WIDEST = 100
+_SHOWN_FACTS = 4
 
 
 def demo(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     api_key: options.ApiKey = None,
-    max_tokens: options.MaxTokens = 48,
+    max_tokens: options.MaxTokens = 32,
     json_: options.Json = False,
 ) -> None:
     """Show the whole story in a minute.
@@ -38,56 +45,84 @@ def demo(
     from scr.facts import NewFact
 
     sampling = Sampling(max_tokens=max_tokens)
+    questions = [str(record["query"]) for record in _lines("demo_questions.jsonl")]
     with (
         tempfile.TemporaryDirectory(prefix="scr-demo-") as folder,
         open_edits(folder, model=model, base_url=base_url, api_key=api_key) as edits,
     ):
-        note("Preparing the encoder and the model (the first time takes a minute, then they are cached) …")
+        note("Opening the encoder and the model; the first time they are fetched and converted, which takes a minute.")
         name = edits.engine.model
-        imported = edits.store.add_all(NewFact.of(record) for record in _lines("demo.jsonl"))
-        questions = [str(record["query"]) for record in _lines("demo_questions.jsonl")]
-        prompts = [[{"role": "user", "content": question}] for question in questions]
-        answers = edits.pipeline.ask_all(prompts, sampling)
-        bare = [completion.text for completion in edits.pipeline.ask_bare(prompts, sampling)]
-        undone = _taken_back(edits, answers, sampling)
+        edits.store.add_all(NewFact.of(record) for record in _lines("demo.jsonl"))
         if json_:
-            pairs = zip(answers, bare, strict=True)
+            pairs = _asked(edits, questions, sampling)
             say_json({"model": name, "answers": [{**one.to_json(), "bare_answer": plain} for one, plain in pairs]})
             return
-        say(f"{imported.added} facts inserted. {name}, its weights untouched, is asked {len(questions)} questions:\n")
-        for question, answer, plain in zip(questions, answers, bare, strict=True):
-            _show(question, answer, plain)
-        if undone:
-            question, before, after = undone
-            say(styled("scr undo", bold=True) + f" takes the facts back: {question}")
-            say(f"  {dim('before')}  {_one_line(before)}")
-            say(f"  {dim('after ')}  {_one_line(after)}\n")
-    say('Now yours: scr add "…", scr ask "…" --compare, scr check "…"; scr --help lists the rest.')
+        _tell(edits, questions, sampling)
 
 
-def _taken_back(edits: Edits, answers: list[Answer], sampling: Any) -> tuple[str, str, str] | None:
-    answer = next((one for one in answers if one.context.shown), None)
-    if answer is None:
-        return None
+def _tell(edits: Edits, questions: Sequence[str], sampling: Sampling) -> None:
+    facts = list(edits.store.facts())
+    say(f"\n{_title(f'{len(facts)} facts go into a store')}  {dim('scr import facts.jsonl')}")
+    for fact in facts[:_SHOWN_FACTS]:
+        _put("  + ", fact.text)
+    say(dim(f"    and {len(facts) - _SHOWN_FACTS} more"))
+    decisions = [edits.decide(question) for question in questions]
+    inside = [question for question, one in zip(questions, decisions, strict=True) if one.in_scope]
+    outside = [question for question, one in zip(questions, decisions, strict=True) if not one.in_scope]
+    say(f"\n{_title('In scope')}: the model is shown the fact; its weights stay  {dim('scr ask --compare')}")
+    pairs = _asked(edits, inside, sampling)
+    for question, (answer, bare) in zip(inside, pairs, strict=True):
+        say(f"\n  {styled(question, bold=True)}")
+        _put(f"  {dim('without')}  ", bare, width=9)
+        _put(f"  {styled('with', fg='green')}     ", answer.text, width=9)
+    say(f"\n{_title('Out of scope')}: the model is given the very request that came  {dim('scr check')}")
+    for question, (answer, _) in zip(outside, _asked(edits, outside, sampling), strict=True):
+        say(f"\n  {styled(question, bold=True)}")
+        _put(f"  {dim('both')}     ", answer.text, width=9)
+    _take_back(edits, pairs, sampling)
+    say(
+        f'\nNow yours: {_title("scr add")} "…", {_title("scr ask")} "…" --compare. {_title("scr --help")} has the rest.'
+    )
+
+
+def _asked(edits: Edits, questions: Sequence[str], sampling: Sampling) -> list[tuple[Answer, str]]:
+    """Each answer, and the one without the facts; where none is shown they are the same, as the request is."""
+    prompts = [[{"role": "user", "content": question}] for question in questions]
+    answers = edits.pipeline.ask_all(prompts, sampling)
+    edited = [place for place, answer in enumerate(answers) if answer.context.shown]
+    bare = [answer.text for answer in answers]
+    for place, completion in zip(edited, edits.pipeline.ask_bare([prompts[i] for i in edited], sampling), strict=True):
+        bare[place] = completion.text
+    return list(zip(answers, bare, strict=True))
+
+
+def _take_back(edits: Edits, pairs: Sequence[tuple[Answer, str]], sampling: Sampling) -> None:
+    if not pairs:
+        return
+    question, before = pairs[0][0].decision.query, pairs[0][0].text
     edits.store.undo()
-    return answer.decision.query, answer.text, edits.ask(answer.decision.query, sampling).text
+    after = edits.ask(question, sampling).text
+    say(f"\n{_title('Taken back')}: the facts are out of service, and the ledger keeps them  {dim('scr undo')}")
+    say(f"\n  {styled(question, bold=True)}")
+    _put(f"  {dim('before')}   ", before, width=9)
+    _put(f"  {dim('after')}    ", after, width=9)
 
 
-def _show(question: str, answer: Answer, bare: str) -> None:
-    verdict = styled("in scope", fg="green") if answer.decision.in_scope else dim("out of scope: untouched")
-    say(f"{styled(question, bold=True)}  {verdict}")
-    say(f"  {dim('bare  ')}  {_one_line(bare)}")
-    say(f"  {dim('edited')}  {_one_line(answer.text)}")
-    for fact in answer.context.shown:
-        say(dim(f"          ↳ {fact.text}"))
-    say()
+def _title(text: str) -> str:
+    return styled(text, bold=True, fg="cyan")
 
 
-def _one_line(text: str, limit: int = 160) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+def _put(label: str, text: str, width: int = 2) -> None:
+    """A text below its label, two lines at most."""
+    columns = min(shutil.get_terminal_size().columns, _WIDEST) - width - 4
+    lines = textwrap.wrap(" ".join(text.split()), max(columns, 20), max_lines=2, placeholder=" …") or ["(nothing)"]
+    say(label + lines[0])
+    for line in lines[1:]:
+        say(" " * (width + 2) + line)
 
 
 def _lines(name: str) -> list[dict[str, Any]]:
+    from scr.shipped import shipped
+
     text = (shipped("stores") / name).read_text("utf-8")
     return [json.loads(line) for line in text.splitlines() if line.strip()]
