@@ -33,6 +33,9 @@ TORCH = "torch==2.13.0"
 # Built for CUDA, they break the import of transformers beside a torch for CPUs. Models of text need none of them.
 UNWANTED = ("torchvision", "torchaudio", "torchcodec")
 
+PATIENCE = 20.0
+"""Seconds that a server is given to end by itself."""
+
 
 class ToolError(Exception):
     """What went wrong and what to do, in one line."""
@@ -209,10 +212,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path, ti
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End every process of the server's group: politely, then not."""
-    for kind, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
+    for kind in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, kind)
-        end = time.monotonic() + patience
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             process.poll()
             try:

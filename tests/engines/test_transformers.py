@@ -144,7 +144,7 @@ def test_a_damaged_folder(tmp_path: Path) -> None:
         TransformersEngine.from_pretrained(folder)
 
 
-def test_a_hub_that_cannot_be_reached() -> None:
+def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
     # Refused at once, so that this also holds where there is a network.
     run = _python(
         "from scr.engines.opening import open_engine\n"
@@ -152,7 +152,7 @@ def test_a_hub_that_cannot_be_reached() -> None:
         "try: open_engine(model='nobody/nothing')\n"
         "except ModelNotFound as error: print(error)\n",
         HF_ENDPOINT="http://127.0.0.1:9",
-        HF_HOME="/nonexistent",
+        HF_HOME=str(tmp_path),
     )
     assert run.returncode == 0, run.stderr
     assert "'nobody/nothing' is not on this machine and the Hugging Face hub cannot be reached" in run.stdout
