@@ -212,17 +212,15 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path, ti
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End every process of the server's group: politely, then not."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, kind)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             process.poll()
-            try:
-                os.killpg(process.pid, 0)
-            except ProcessLookupError:
-                return
+            os.killpg(process.pid, 0)  # raises once the group is empty
             time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def main(arguments: list[str]) -> int:
