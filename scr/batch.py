@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -233,10 +234,14 @@ class Batch:
             raise ValueError("this pipeline has no engine: give it one to ask")
         places = list(prompts)
         said: dict[int, Outcome] = {}
-        for number, outcome in engine.generate_each([prompts[place] for place in places], sampling):
-            if isinstance(outcome, _FATAL):
-                raise outcome
-            said[places[number]] = outcome
+        with ExitStack() as leaving:
+            outcomes = engine.generate_each([prompts[place] for place in places], sampling)
+            # Leaving it is what stops the questions that are under way; that is not left to the garbage collector.
+            leaving.callback(getattr(outcomes, "close", lambda: None))
+            for number, outcome in outcomes:
+                if isinstance(outcome, _FATAL):
+                    raise outcome
+                said[places[number]] = outcome
         return said
 
 

@@ -36,7 +36,7 @@ DOORS = {
                      "encoder/torch_encoder.py", "scope/training/", "editors/"},
     "sentence_transformers": {"encoder/torch_encoder.py", "scope/training/"},
     "vllm": {"engines/vllm.py"},
-    "faiss": {"index/"},
+    "faiss": {"index/", "searcher.py"},
     "sqlite3": {"ledger/"},
     "onnxruntime": {"encoder/onnx_encoder.py", "scope/cross_encoder.py"},
     "typer": {"commands/"},
