@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
@@ -78,7 +79,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="scr-test-"))
+        # In memory where there is such a folder: what is tested here is not the disk.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="scr-test-", dir=memory))
         self.models = {"one": Model(), "two": Model()}
         self.stores: dict[str, FactStore] = {}
         self.open()
@@ -98,7 +101,7 @@ class StoreMachine(RuleBasedStateMachine):
         model.past.append((self.stores[name].ledger.log(name, 1)[0].at, dict(model.active)))
 
     @rule(target=ids, name=NAMESPACES, new=NEW, policy=POLICY)
-    def add(self, name: str, new: NewFact, policy: OnConflict) -> str | object:
+    def add(self, name: str, new: NewFact, policy: OnConflict) -> object:
         model, store = self.models[name], self.stores[name]
         before, size = dict(model.active), len(store.ledger.log(None, 10_000))
         if model.has(new.text):
@@ -118,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
             del model.active[gone]
         model.active[added.fact.id] = new
         self.done(name, before)
-        return added.fact.id
+        return name, added.fact.id
 
     @rule(target=ids, name=NAMESPACES, facts=st.lists(NEW, max_size=4), policy=POLICY)
     def add_all(self, name: str, facts: list[NewFact], policy: OnConflict) -> object:
@@ -149,10 +152,11 @@ class StoreMachine(RuleBasedStateMachine):
         here = {fact.text: fact.id for fact in store.facts() if fact.id not in before}
         model.active = {here[fact.text] if one.startswith("new ") else one: fact for one, fact in trial.active.items()}
         self.done(name, before)
-        return multiple(*here.values())
+        return multiple(*((name, one) for one in here.values()))
 
-    @rule(name=NAMESPACES, fact_id=ids, new=NEW)
-    def update(self, name: str, fact_id: str, new: NewFact) -> None:
+    @rule(fact=ids, new=NEW, foreign=st.integers(0, 9))
+    def update(self, fact: tuple[str, str], new: NewFact, foreign: int) -> None:
+        name, fact_id = fact if foreign else ("one" if fact[0] == "two" else "two", fact[1])
         model, store = self.models[name], self.stores[name]
         old = model.active.get(fact_id)
         if old is None:
@@ -172,8 +176,9 @@ class StoreMachine(RuleBasedStateMachine):
         model.active[fact_id] = updated
         self.done(name, before)
 
-    @rule(name=NAMESPACES, fact_ids=st.lists(ids, min_size=1, max_size=2))
-    def remove(self, name: str, fact_ids: list[str]) -> None:
+    @rule(facts=st.lists(ids, min_size=1, max_size=2))
+    def remove(self, facts: list[tuple[str, str]]) -> None:
+        name, fact_ids = facts[0][0], [fact_id for _, fact_id in facts]
         model, store = self.models[name], self.stores[name]
         before = dict(model.active)
         if not set(fact_ids) <= set(before):
@@ -242,7 +247,7 @@ def test_the_store_behaves_as_the_model(kept: KeptEncoder) -> None:
         encoder = kept
 
     checks = settings(
-        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     Machine.TestCase.settings = checks
     Machine.TestCase("runTest").runTest()
