@@ -27,8 +27,9 @@ class Case:
     """One prompt to try.
 
     Attributes:
-        kind: ``question``, ``paraphrase``, ``cloze`` (an unfinished sentence), ``distractors``, ``several``, ``wrong``
-            (a fact that does not apply is shown) or ``injection`` (the fact gives an order).
+        kind: ``question``, ``paraphrase``, ``cloze`` (an unfinished sentence), ``dialogue`` (``Q: … A:``),
+            ``distractors``, ``several``, ``wrong`` (a fact that does not apply is shown) or ``injection`` (the fact
+            gives an order).
         name: which fact or question.
         query: what the user writes.
         facts: what is shown.
@@ -57,15 +58,23 @@ def as_fact(record: dict[str, Any], text: str | None = None) -> Fact:
     )  # fmt: skip
 
 
-def all_cases(form: str) -> Iterator[Case]:
-    """Every case for prompts of this form; with ``kind`` ``wrong`` the same questions serve the bare model."""
+def all_cases(form: str, every: int = 1) -> Iterator[Case]:
+    """Every case for prompts of this form, of every n-th fact; ``wrong`` cases serve the bare model as well."""
     records = read("facts.jsonl")
+    wanted = {record["id"] for record in records[::every]}
+    for case in _cases(records, form):
+        if case.kind == "several" or case.name in wanted or case.kind == "injection":
+            yield case
+
+
+def _cases(records: list[dict[str, Any]], form: str) -> Iterator[Case]:
     for place, record in enumerate(records):
         fact, accepted = as_fact(record), (tuple(record["answers"]),)
         yield Case("question", record["id"], record["question"], (fact,), accepted)
         yield Case("paraphrase", record["id"], record["paraphrase"], (fact,), accepted)
         if form == "completion":
             yield Case("cloze", record["id"], record["cloze"], (fact,), accepted)
+            yield Case("dialogue", record["id"], f"Q: {record['question']}\nA:", (fact,), accepted)
         others = [other for other in records if other["group"] == record["group"] and other is not record][:4]
         shown = [as_fact(other) for other in others]
         shown.insert(place % 5, fact)

@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--form", choices=["chat", "completion"], help="only this form")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--again", action="store_true", help="measure even where a result is there")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th fact: quicker, less certain")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     for candidate in candidates(arguments.names):
@@ -144,7 +145,7 @@ def main() -> None:
             path = arguments.results / arguments.model / f"{form}-{candidate.name}.json"
             if arguments.form not in (None, form) or (path.exists() and not arguments.again):
                 continue
-            cases = list(all_cases(form))
+            cases = list(all_cases(form, arguments.every))
             said = asyncio.run(answers(arguments, form, candidate, cases))
             rows = [score(form, case, answer) for case, answer in zip(cases, said, strict=True)]
             parameters = {
@@ -153,6 +154,7 @@ def main() -> None:
                 "candidate": candidate.name,
                 "max_tokens": MAX_TOKENS,
                 "temperature": 0,
+                "every": arguments.every,
                 "attacks": ATTACKS,
                 "cases": Counter(case.kind for case in cases),
                 "example": candidate.request(form, cases[0]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -37,7 +37,7 @@ class Manifest:
         kind: ``flat`` or ``ivf``.
         file: name of the file beside the manifest.
         bytes: its size.
-        digest: XXH3 of its bytes, against damage (not against malice).
+        digest: XXH3 of its bytes and of all the other fields, against damage (not against malice).
     """
 
     format: int
@@ -84,13 +84,21 @@ def save(
             kind=index.kind,
             file=name,
             bytes=data.nbytes,
-            digest=xxhash.xxh3_128_hexdigest(data),
+            digest="",
         )
+        manifest = replace(manifest, digest=_digest(manifest, data))
         _write(folder / _MANIFEST, memoryview(json.dumps(asdict(manifest), indent=1).encode()))
-        for old in folder.glob("vectors-*.faiss"):
+        for old in folder.glob("vectors-*"):
             if old.name != name:
                 old.unlink(missing_ok=True)
         return manifest
+
+
+def _digest(manifest: Manifest, data: memoryview) -> str:
+    # The fields too: with a wrong ledger revision, events would be passed over in silence.
+    digest = xxhash.xxh3_128(data)
+    digest.update(json.dumps(asdict(replace(manifest, digest="")), sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _write(path: Path, data: memoryview) -> None:
@@ -130,7 +138,7 @@ def _check_origin(manifest: Manifest, store: str, encoder: str, encoder_revision
 
 def _read(manifest: Manifest, data: NDArray[np.uint8]) -> VectorIndex:
     # FAISS trusts what it reads, so that it must not see bytes that nobody vouches for.
-    if data.nbytes != manifest.bytes or xxhash.xxh3_128_hexdigest(data.data) != manifest.digest:
+    if data.nbytes != manifest.bytes or _digest(manifest, data.data) != manifest.digest:
         raise IndexDamaged(f"{manifest.file} is not the file that was written")
     index = VectorIndex(faiss.deserialize_index(data), manifest.kind)
     if (len(index), index.dimensions) != (manifest.count, manifest.dimensions):
@@ -151,7 +159,7 @@ def _manifest(folder: Path) -> Manifest:
         manifest = Manifest(**record)
     except OSError as error:
         raise IndexDamaged(f"{_MANIFEST}: {error.strerror}") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise IndexDamaged(f"{_MANIFEST} is not one that was written") from None
     sizes = (manifest.ledger_revision, manifest.count, manifest.dimensions, manifest.bytes)
     if not isinstance(manifest.file, str) or not all(isinstance(size, int) for size in sizes):
