@@ -83,7 +83,7 @@ SMOLLM2 = Wheel(
 )
 
 # Raised when what conversion writes changes, so that older caches are left alone.
-_CONVERSION = 1
+_CONVERSION = 2
 
 
 def cache_folder() -> Path:

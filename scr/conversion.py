@@ -58,6 +58,18 @@ def gguf_to_folder(gguf: Path, folder: Path, end_of_turn: str) -> None:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     _generalise(folder / "tokenizer_config.json", tokenizer.chat_template, model.config.max_position_embeddings)
+    _generalise_rope(folder / "config.json")
+
+
+def _generalise_rope(path: Path) -> None:
+    """Give the base of the rotary embedding under its older name too.
+
+    transformers 5 writes ``rope_parameters``; 4 reads ``rope_theta``, and without it takes 10,000 and answers nonsense.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
+    theta = config.get("rope_theta") or (config.get("rope_parameters") or {}).get("rope_theta")
+    if theta:
+        path.write_text(json.dumps(config | {"rope_theta": theta}, indent=2) + "\n", encoding="utf-8")
 
 
 def _generalise(path: Path, chat_template: str, length: int) -> None:
