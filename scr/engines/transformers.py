@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -228,12 +228,11 @@ class TransformersEngine:
         watch = Watch(self._tokenizer, sampling.stop, [len(row.new) for row in rows], width, seen)
         noises = [row.noise for row in rows if row.noise]
         try:
-            with self._lock, quiet(), torch.inference_mode():
+            with self._lock, quiet(), torch.inference_mode(), self._configured(min(steps, max(r.left for r in rows))):
                 device = self._network.device
                 output = self._network.generate(
                     input_ids=ids.to(device),
                     attention_mask=mask.to(device),
-                    generation_config=self._config(min(steps, max(row.left for row in rows))),
                     logits_processor=[Draw(noises, sampling.temperature)] if noises else [],
                     stopping_criteria=[watch],
                 )
@@ -245,20 +244,22 @@ class TransformersEngine:
         for row, new in zip(rows, output[:, width:].tolist(), strict=True):
             row.new += new[: row.left]
 
-    def _config(self, steps: int) -> Any:
+    @contextmanager
+    def _configured(self, steps: int) -> Iterator[None]:
+        """The model with settings for greedy generation instead of the checkpoint's own (drawing is Draw's).
+
+        Given to ``generate`` they would be mixed with the checkpoint's, by rules that change with the version.
+        """
         from transformers import GenerationConfig
 
-        return GenerationConfig(
-            max_new_tokens=steps,
-            do_sample=False,  # drawing is Draw's
-            use_cache=True,
-            eos_token_id=self._ends,
-            pad_token_id=self._pad,
-            # What is left unsaid is taken from the checkpoint.
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            min_length=0,
+        own = self._network.generation_config
+        self._network.generation_config = GenerationConfig(
+            max_new_tokens=steps, do_sample=False, use_cache=True, eos_token_id=self._ends, pad_token_id=self._pad
         )
+        try:
+            yield
+        finally:
+            self._network.generation_config = own
 
     def _completion(self, row: _Row, sampling: Sampling) -> Completion | None:
         """The row's answer if it has ended."""
