@@ -1,7 +1,7 @@
 """A BERT encoder as an ONNX graph, built straight from config.json and safetensors.
 
-ONNX Runtime runs it at full speed where torch is not installed. The graph is emitted in the runtime's own
-fused operators (``com.microsoft``), so that nothing is left to optimise when it is opened.
+ONNX Runtime runs it at full speed where torch is not installed. Attention and activation are emitted in the
+runtime's own fused operators (``com.microsoft``).
 
 Source of the architecture: Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers".
 """
@@ -166,7 +166,7 @@ class _Graph:
 
     def residual(self, value: str, skip: str, prefix: str) -> str:
         """LayerNorm(value · W + b + skip)."""
-        # In the runtime's CPU provider these three are 2.5 times as fast as its fused SkipLayerNormalization.
+        # Apart, and not as the runtime's fused SkipLayerNormalization: on the CPU the encoder is 9 % faster so.
         biased = self.node("Add", [self.dense(value, prefix + "dense."), self.tensor(prefix + "dense.bias")])
         operands = [self.node("Add", [biased, skip]), *self.norm(prefix + "LayerNorm.")]
         return self.node("LayerNormalization", operands, axis=-1, epsilon=self.epsilon)
