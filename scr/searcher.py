@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from scr.encoder import Encoder
 from scr.errors import IndexDamaged
-from scr.index.snapshot import load, save
+from scr.index.snapshot import Origin, load, save
 from scr.index.vectors import VectorIndex
 from scr.ledger import IndexChange, Ledger
 from scr.ledger.transaction import text_digest
 from scr.progress import bar
 from scr.scope import Candidate
 
-_LEAST_TAIL, _TAIL_SHARE = 2_000, 0.1
+_LEAST_TAIL, _TAIL_SHARE = 2_000, 0.03
 _BATCH = 4_096
-_WORTH_THREADS = 8
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +68,7 @@ class Searcher:
             allowed = self._members.bitmap(namespace) if self._ledger.has_other_namespaces(namespace) else None
             wanted, size, now = k, len(self._opened()), datetime.now(UTC)
             while True:
-                with _threads_for(len(queries)):
-                    cosines, numbers = self._opened().search(queries, min(wanted, max(size, 1)), allowed)
+                cosines, numbers = self._opened().search(queries, min(wanted, max(size, 1)), allowed)
                 results = self._candidates(cosines, numbers, now)
                 # Facts that are not valid at present were found and dropped: look further.
                 if wanted >= size or all(len(found) >= k for found in results) or (numbers[:, -1] < 0).all():
@@ -92,50 +89,52 @@ class Searcher:
     def refresh(self) -> None:
         """Bring the index up to the ledger's last event."""
         with self._lock:
-            self._opened()
-            revision = self._ledger.revision()
-            if revision == self._revision:
-                return
-            tail = revision - self._revision
-            with bar("Building the index", tail if tail > _LEAST_TAIL else None) as advance:
-                changes = self._ledger.changes_since(self._revision)
-                while batch := list(islice(changes, _BATCH)):
-                    self._apply(batch)
-                    advance(len(batch))
-            self._revision = revision
-            if revision - self._saved > max(_LEAST_TAIL, _TAIL_SHARE * len(self._opened())):
+            self._follow()
+            if self._revision - self._saved > max(_LEAST_TAIL, _TAIL_SHARE * len(self._opened())):
                 self._save()
 
     def rebuild(self) -> None:
         """Forget the index and build it from the ledger."""
         with self._lock:
+            self._disown()
             self._start_anew()
-            self.refresh()
+            self._follow()
             self._save()
+
+    def _follow(self) -> None:
+        self._opened()
+        revision = self._ledger.revision()
+        if revision == self._revision:
+            return
+        tail = revision - self._revision
+        with bar("Building the index", tail if tail > _LEAST_TAIL else None) as advance:
+            changes = self._ledger.changes_since(self._revision)
+            while batch := list(islice(changes, _BATCH)):
+                self._apply(batch)
+                advance(len(batch))
+        self._revision = revision
 
     def differences(self) -> list[str]:
         """What the index, brought up to date, answers otherwise than one built from nothing would."""
         with self._lock:
             self.refresh()
             fresh = Searcher(self._folder / "none", self._ledger, self._encoder)
-            fresh._saved = self._ledger.revision()
-            fresh.refresh()
-            mine, theirs = self._opened().numbers(), fresh._opened().numbers()
-        extra, missing = np.setdiff1d(mine, theirs), np.setdiff1d(theirs, mine)
-        flaws = [f"the index holds fact number {number}, which is not active" for number in extra.tolist()]
-        return flaws + [f"the index lacks fact number {number}" for number in missing.tolist()]
+            fresh._follow()
+            mine, theirs = self._opened(), fresh._opened()
+            extra = np.setdiff1d(mine.numbers(), theirs.numbers())
+            missing = np.setdiff1d(theirs.numbers(), mine.numbers())
+            flaws = [f"the index holds fact number {number}, which is not active" for number in extra.tolist()]
+            flaws += [f"the index lacks fact number {number}" for number in missing.tolist()]
+            if not flaws:
+                for (numbers, one), (_, other) in zip(mine.blocks(), theirs.blocks(), strict=True):
+                    wrong = numbers[(one != other).any(axis=1)]
+                    flaws += [f"the index holds another vector of fact number {number}" for number in wrong.tolist()]
+        return flaws
 
     def _opened(self) -> VectorIndex:
         if self._index is None:
-            identity = (self._ledger.store_id, self._encoder.name, self._encoder.revision)
             try:
-                self._index, manifest = load(self._folder, *identity)
-                self._revision = self._saved = manifest.ledger_revision
-                if self._revision > self._ledger.revision():
-                    # It must not pass for a good one later, when the ledger has come to that revision again.
-                    with suppress(OSError):
-                        (self._folder / "manifest.json").unlink()
-                    raise IndexDamaged("it is ahead of the ledger, which was put back to an earlier state")
+                self._load()
             except IndexDamaged as error:
                 if any(self._folder.glob("*")):
                     log.warning(
@@ -145,8 +144,26 @@ class Searcher:
         assert self._index is not None  # noqa: S101 - for the type checker
         return self._index
 
+    @property
+    def _origin(self) -> Origin:
+        return Origin(self._ledger.store_id, self._encoder.name, self._encoder.revision)
+
+    def _load(self) -> None:
+        index, manifest = load(self._folder, self._origin)
+        if self._ledger.fingerprint(manifest.ledger_revision) != manifest.event:
+            self._disown()
+            raise IndexDamaged("it is not of this ledger's history: the ledger was put back to an earlier state")
+        if self._revision != manifest.ledger_revision:
+            self._members.forget()
+        self._index, self._revision, self._saved = index, manifest.ledger_revision, manifest.ledger_revision
+
+    def _disown(self) -> None:
+        """See to it that the snapshot on disk is not taken for a later one than what is saved next."""
+        with suppress(OSError):
+            (self._folder / "manifest.json").unlink()
+
     def _start_anew(self) -> None:
-        self._index = VectorIndex.create(self._encoder.dimensions)
+        self._index = VectorIndex(self._encoder.dimensions)
         self._revision = self._saved = 0
         self._members.forget()
 
@@ -169,30 +186,14 @@ class Searcher:
         return np.stack([kept.get(digest, empty) for digest in digests]) if digests else empty[None, :0]
 
     def _save(self) -> None:
+        event = self._ledger.fingerprint(self._revision)
+        self._saved = self._revision
         try:
-            save(
-                self._opened(),
-                self._folder,
-                store=self._ledger.store_id,
-                encoder=self._encoder.name,
-                encoder_revision=self._encoder.revision,
-                ledger_revision=self._revision,
-            )
-        except OSError as error:
+            save(self._opened(), self._folder, self._origin, self._revision, event)
+            self._load()  # what was many vectors of our own is now a file that is shared
+        except (OSError, IndexDamaged) as error:
             # A cache that cannot be written costs time and nothing else.
             log.warning("the index in %s was not saved (%s)", self._folder, error)
-        self._saved = self._revision
-
-
-@contextmanager
-def _threads_for(queries: int) -> Iterator[None]:
-    """Search for few queries in this thread alone: to wake others costs more, up to 30 ms where the cores are busy."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(before if queries >= _WORTH_THREADS else 1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 class _Members:

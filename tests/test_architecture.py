@@ -36,9 +36,9 @@ DOORS = {
                      "encoder/torch_encoder.py", "scope/training/", "editors/"},
     "sentence_transformers": {"encoder/torch_encoder.py", "scope/training/"},
     "vllm": {"engines/vllm.py"},
-    "faiss": {"index/", "searcher.py"},
+    "faiss": {"index/"},
     "sqlite3": {"ledger/"},
-    "onnxruntime": {"encoder/onnx_encoder.py", "scope/cross_encoder.py"},
+    "onnxruntime": {"encoder/", "scope/cross_encoder.py"},
     "typer": {"commands/"},
     "httpx": {"engines/", "gateway/", "assets.py"},
 }  # fmt: skip

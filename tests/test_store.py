@@ -115,29 +115,29 @@ def test_an_undo_of_what_is_not_there(store: FactStore, count: int) -> None:
 
 
 def truncated(folder: Path) -> None:
-    for file in folder.glob("*.faiss"):
+    for file in folder.glob("*/vectors.npy"):
         os.truncate(file, file.stat().st_size // 2)
 
 
 def one_bit_flipped(folder: Path) -> None:
-    for file in folder.glob("*.faiss"):
+    for file in folder.glob("*/vectors.npy"):
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
 
 
 def garbage(folder: Path) -> None:
-    for file in folder.glob("*.faiss"):
+    for file in folder.glob("*/vectors.npy"):
         file.write_bytes(os.urandom(5_000))
 
 
 def empty(folder: Path) -> None:
-    for file in folder.glob("*.faiss"):
+    for file in folder.glob("*/vectors.npy"):
         file.write_bytes(b"")
 
 
 def missing(folder: Path) -> None:
-    for file in folder.glob("*.faiss"):
+    for file in folder.glob("*/vectors.npy"):
         file.unlink()
 
 
@@ -177,10 +177,10 @@ def manifest_is(data: bytes) -> Callable[[Path], None]:
         manifest_of(ledger_revision=10_000),
         manifest_of(count=3),
         manifest_of(dimensions=7),
-        manifest_of(kind="other"),
-        manifest_of(file="../ledger.sqlite"),
-        manifest_of(file=None),
-        manifest_of(bytes="many"),
+        manifest_of(event="another"),
+        manifest_of(folder="../.."),
+        manifest_of(folder=None),
+        manifest_of(files={}),
         manifest_of(ledger_revision="12"),
         shutil.rmtree,
     ],
@@ -219,7 +219,10 @@ def test_a_sound_index_is_read_and_not_built(
     assert asked == [len(TEXTS)]
 
 
-def test_a_ledger_put_back_to_an_earlier_state_gets_a_new_index(open_store: OpenStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("searched", [True, False])
+def test_a_ledger_put_back_to_an_earlier_state_gets_a_new_index(
+    searched: bool, open_store: OpenStore, tmp_path: Path
+) -> None:
     store = open_store()
     store.add_all([NewFact(text) for text in TEXTS[:4]])
     store.close()
@@ -230,7 +233,8 @@ def test_a_ledger_put_back_to_an_earlier_state_gets_a_new_index(open_store: Open
     store.close()
     shutil.copy(tmp_path / "backup", store.path / "ledger.sqlite")
     store = open_store()
-    assert len(answers(store)[0]) == 4
+    if searched:
+        assert len(answers(store)[0]) == 4
     store.add_all([NewFact(text) for text in TEXTS[6:]])
     store.close()
     again = open_store()
@@ -238,6 +242,16 @@ def test_a_ledger_put_back_to_an_earlier_state_gets_a_new_index(open_store: Open
     again.searcher.rebuild()
     assert found == answers(again)
     assert len(found[0]) == 10
+
+
+def test_a_vector_that_is_not_the_facts_own_is_found(store: FactStore) -> None:
+    store.add_all([NewFact(text) for text in TEXTS])
+    assert store.searcher.differences() == []
+    index = store.searcher._opened()
+    numbers, vectors = next(index.blocks())
+    index.remove(numbers[:1])
+    index.add(numbers[:1], vectors[1:2].astype(np.float32))
+    assert store.searcher.differences() == [f"the index holds another vector of fact number {numbers[0]}"]
 
 
 def test_another_encoder_is_refused(store: FactStore, open_store: OpenStore, kept: KeptEncoder) -> None:

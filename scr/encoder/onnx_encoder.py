@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scr.assets import build_folder, cache_folder
 from scr.bert import build_bert, read_bert
 from scr.encoder.folders import SentenceFolder, fingerprint
+from scr.encoder.session import open_session, write_graph
 from scr.errors import AssetError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _ARITHMETIC = "fp32-1"
 """Part of the revision: raised whenever the vectors change by more than rounding (1e-5 in cosine)."""
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Of the prepared folder: raised whenever its files change, so that older ones in the cache are left alone."""
 
 _CHUNK = 4096
@@ -140,7 +141,7 @@ def _prepare(folder: Path, into: Path) -> None:
     if source.builds:
         config, weights = read_bert(folder)
         model = build_bert(config, weights, pooling=source.pooling or "mean")
-        (into / "model.onnx").write_bytes(model.SerializeToString())
+        write_graph(model, into / "model.onnx")
         weights_path = folder / "model.safetensors"
     else:
         weights_path = source.exported
@@ -166,13 +167,3 @@ def _open_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     return tokenizer
-
-
-def open_session(path: Path) -> InferenceSession:
-    """Open an ONNX file on the CPU cores that this process may use."""
-    import onnxruntime
-
-    options: Any = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

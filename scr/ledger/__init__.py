@@ -117,6 +117,10 @@ class Ledger(Protocol):
         """Number of the last event; 0 in an empty ledger."""
         ...
 
+    def fingerprint(self, revision: int) -> str:
+        """Of the event with that number: tells histories apart that have come to the same revision; empty for none."""
+        ...
+
     def write(self, kind: OperationKind, namespace: str, actor: str) -> AbstractContextManager[Transaction]:
         """One operation, committed durably when the block ends and not at all when it raises."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sqlite3
 import threading
@@ -68,6 +69,14 @@ class SQLiteLedger:
 
     def revision(self) -> int:
         return int(self._rows("SELECT coalesce(max(number), 0) FROM events")[0][0])
+
+    def fingerprint(self, revision: int) -> str:
+        rows = self._rows(
+            "SELECT o.at, e.kind, e.fact, e.state FROM events e JOIN operations o ON o.number = e.operation "
+            "WHERE e.number = ?",
+            (revision,),
+        )
+        return hashlib.sha256(json.dumps(rows[0]).encode()).hexdigest()[:32] if rows else ""
 
     @contextmanager
     def write(self, kind: OperationKind, namespace: str, actor: str) -> Iterator[SQLiteTransaction]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from scr.assets import build_folder, cache_folder, minilm_folder
 from scr.bert import LinearHead, build_bert, read_bert
-from scr.encoder.onnx_encoder import batches, open_session
+from scr.encoder.onnx_encoder import batches
+from scr.encoder.session import open_session, write_graph
 from scr.errors import AssetError
 from scr.scope import Candidate
 
@@ -31,7 +32,7 @@ SHIPPED = Path(__file__).parent / "weights"
 """Folder of the weights that come with the package."""
 
 _WEIGHTS = "model.safetensors"
-_RECIPE = "1"
+_RECIPE = "2"
 """Names the arithmetic; raised whenever the prepared graph changes, so that older ones in the cache are left alone."""
 
 _BATCH_TOKENS = 4096
@@ -218,9 +219,11 @@ def _prepare(trained: bytes, config: CrossEncoderConfig, base: Path, into: Path)
     head = LinearHead(own.pop("head.weight"), own.pop("head.bias"))
     model = build_bert(shape, {**weights, **own}, head=head)
     path = into / "model.onnx"
-    path.write_bytes(model.SerializeToString())
     if config.arithmetic == "int8":
+        path.write_bytes(model.SerializeToString())
         _quantise(path)
+    else:
+        write_graph(model, path)
 
 
 def _quantise(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from scr.index.sealed import Sealed, Sketches
 from scr.index.vectors import VectorIndex
 
 
@@ -31,9 +32,16 @@ def _as_stored(drawn: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def filled(numbers: NDArray[np.int64], stored: NDArray[np.float32]) -> VectorIndex:
     """An index of these vectors."""
-    index = VectorIndex.create(stored.shape[1])
+    index = VectorIndex(stored.shape[1])
     index.add(numbers, stored)
     return index
+
+
+def sealed(numbers: NDArray[np.int64], stored: NDArray[np.float32]) -> VectorIndex:
+    """An index of these vectors, all of them sealed; numbers have to rise."""
+    sketches, vectors = Sketches.train(stored), stored.astype(np.float16)
+    sketches.add(numbers, vectors)
+    return VectorIndex(stored.shape[1], Sealed(numbers, vectors, sketches))
 
 
 def brute_force(

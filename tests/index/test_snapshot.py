@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,22 @@ import numpy as np
 import pytest
 
 from scr.errors import IndexDamaged
-from scr.index import vectors
-from scr.index.snapshot import Manifest, load, save
+from scr.index import snapshot
+from scr.index.snapshot import Manifest, Origin, load, save
 from scr.index.vectors import VectorIndex
 
-from .material import clustered, filled
+from .material import clustered, filled, recall
 
 _D = 16
-_IDENTITY = {"store": "store-1", "encoder": "small", "encoder_revision": "1"}
+_ORIGIN = Origin(store="store-1", encoder="small", encoder_revision="1")
 
 
 def _save(index: VectorIndex, folder: Path, revision: int = 7, **changed: str) -> Manifest:
-    return save(index, folder, ledger_revision=revision, **{**_IDENTITY, **changed})
+    return save(index, folder, replace(_ORIGIN, **changed), revision, f"event {revision}")
 
 
 def _load(folder: Path, **changed: str) -> tuple[VectorIndex, Manifest]:
-    return load(folder, **{**_IDENTITY, **changed})
+    return load(folder, replace(_ORIGIN, **changed))
 
 
 def _index(count: int = 200, seed: int = 0) -> VectorIndex:
@@ -47,18 +48,53 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
+@pytest.fixture
+def sketched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, with so few vectors taken for many."""
+    monkeypatch.setattr(snapshot, "EXACT_UP_TO", 100)
+    _save(_index(), tmp_path / "index")
+    return tmp_path / "index"
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.parent != folder]
+
+
 @pytest.mark.parametrize("count", [0, 1, 200, 3_000])
 def test_what_was_saved_comes_back(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT_UP_TO", 1_000)
+    monkeypatch.setattr(snapshot, "EXACT_UP_TO", 1_000)
     index = _index(count)
     manifest = _save(index, tmp_path)
     opened, read = _load(tmp_path)
     assert read == manifest
     assert (manifest.count, manifest.ledger_revision, manifest.dimensions) == (count, 7, _D)
-    assert manifest.kind == opened.kind == ("ivf" if count > 1_000 else "flat")
-    assert (tmp_path / manifest.file).stat().st_size == manifest.bytes
+    assert (opened.sealed is not None) == ("sketches.faiss" in manifest.files) == (count > 1_000)
     queries = clustered(30, _D, seed=5)
-    for mine, theirs in zip(index.search(queries, 20), opened.search(queries, 20), strict=True):
+    assert recall(opened.search(queries, 20)[1], index.search(queries, 20)[1]) > (0.9 if opened.sealed else 0.999)
+
+
+@pytest.mark.parametrize("more", [50, 900])
+def test_a_sketched_index_grows_from_snapshot_to_snapshot(sketched: Path, more: int) -> None:
+    index, _ = _load(sketched)
+    index.remove(np.arange(50, 61))
+    index.add(np.arange(201, 201 + more), clustered(more, _D, seed=3))
+    index.add(np.array([55]), clustered(1, _D, seed=4))
+    _save(index, sketched, 8)
+    opened, manifest = _load(sketched)
+    assert manifest.count == len(opened) == 190 + more
+    assert opened.sealed is not None
+    assert len(opened.sealed) == len(opened)
+    queries = clustered(30, _D, seed=5)
+    for mine, theirs in zip(index.search(queries, 2_000), opened.search(queries, 2_000), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_who_has_mapped_a_snapshot_keeps_it(sketched: Path) -> None:
+    index, _ = _load(sketched)
+    before = index.search(clustered(5, _D, seed=5), 10)
+    _save(_index(150, seed=9), sketched, 8)
+    assert len(list(sketched.glob("*-*"))) == 1
+    for mine, theirs in zip(index.search(clustered(5, _D, seed=5), 10), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -75,7 +111,7 @@ def test_an_opened_index_can_be_changed(folder: Path) -> None:
 def test_a_later_snapshot_takes_the_place_of_an_earlier_one(folder: Path) -> None:
     manifest = _save(_index(300), folder, 8)
     assert _load(folder)[1] == manifest
-    assert [path.name for path in folder.glob("vectors*")] == [manifest.file]
+    assert [path.name for path in folder.glob("*-*")] == [manifest.folder]
 
 
 def test_an_earlier_snapshot_does_not(folder: Path) -> None:
@@ -94,7 +130,7 @@ def test_a_snapshot_of_something_else_is_refused_and_replaced(folder: Path, chan
 def test_a_missing_folder_manifest_or_file_is_noticed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged):
         _load(tmp_path / "none")
-    (folder / _load(folder)[1].file).unlink()
+    (folder / _load(folder)[1].folder / "vectors.npy").unlink()
     with pytest.raises(IndexDamaged, match="missing"):
         _load(folder)
     (folder / "manifest.json").unlink()
@@ -102,29 +138,31 @@ def test_a_missing_folder_manifest_or_file_is_noticed(folder: Path, tmp_path: Pa
         _load(folder)
 
 
-def test_a_file_cut_short_or_made_longer_is_noticed(folder: Path) -> None:
-    path = folder / _load(folder)[1].file
-    whole = path.read_bytes()
-    for length in (0, 1, 8, 100, *random.Random(0).sample(range(len(whole)), 40), len(whole) - 1):
-        path.write_bytes(whole[:length])
+def test_a_file_cut_short_or_made_longer_is_noticed(sketched: Path) -> None:
+    assert len(_files(sketched)) == 3
+    for path in _files(sketched):
+        whole = path.read_bytes()
+        for length in (0, 1, 8, 100, *random.Random(0).sample(range(len(whole)), 40), len(whole) - 1):
+            path.write_bytes(whole[:length])
+            with pytest.raises(IndexDamaged):
+                _load(sketched)
+        path.write_bytes(whole + b"\0")
         with pytest.raises(IndexDamaged):
-            _load(folder)
-    path.write_bytes(whole + b"\0")
-    with pytest.raises(IndexDamaged):
-        _load(folder)
+            _load(sketched)
+        path.write_bytes(whole)
 
 
-def test_every_flipped_bit_of_the_file_is_noticed(folder: Path) -> None:
-    path = folder / _load(folder)[1].file
-    whole = path.read_bytes()
-    for place in [*range(64), *random.Random(1).sample(range(len(whole)), 200)]:
-        flipped = bytearray(whole)
-        flipped[place] ^= 1 << place % 8
-        path.write_bytes(flipped)
-        with pytest.raises(IndexDamaged):
-            _load(folder)
-    path.write_bytes(whole)
-    assert len(_load(folder)[0]) == 200
+def test_every_flipped_bit_of_a_file_is_noticed(sketched: Path) -> None:
+    for path in _files(sketched):
+        whole = path.read_bytes()
+        for place in [*range(64), *random.Random(1).sample(range(len(whole)), 200)]:
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << place % 8
+            path.write_bytes(flipped)
+            with pytest.raises(IndexDamaged):
+                _load(sketched)
+        path.write_bytes(whole)
+    assert len(_load(sketched)[0]) == 200
 
 
 @pytest.mark.parametrize(
@@ -151,14 +189,12 @@ def _load_after_saving(folder: Path) -> Manifest:
         ("dimensions", "16"),
         ("count", 199),
         ("count", None),
-        ("kind", "hnsw"),
-        ("kind", None),
-        ("file", "../ledger.sqlite"),
-        ("file", ""),
-        ("file", "."),
-        ("file", 3),
-        ("bytes", -1),
-        ("bytes", "1"),
+        ("folder", "../.."),
+        ("folder", ""),
+        ("folder", 3),
+        ("files", {}),
+        ("files", None),
+        ("event", "another"),
         ("digest", "0" * 32),
         ("digest", None),
         ("ledger_revision", "7"),
@@ -212,12 +248,12 @@ _SAVER = """
 import sys, pathlib
 import numpy as np
 from tests.index.material import clustered, filled
-from scr.index.snapshot import save
+from scr.index.snapshot import Origin, save
 folder, first = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 for revision in range(first, first + 10_000):
     count = 200 + revision % 50
     index = filled(np.arange(1, count + 1), clustered(count, 16, seed=revision))
-    save(index, folder, store="store-1", encoder="small", encoder_revision="1", ledger_revision=revision)
+    save(index, folder, Origin("store-1", "small", "1"), revision, "event")
     print(revision, flush=True)
 """
 
@@ -243,11 +279,19 @@ def test_a_kill_while_saving_leaves_a_whole_snapshot(folder: Path) -> None:
 
 
 def test_what_a_killed_saver_left_is_removed(folder: Path) -> None:
-    left = [folder / "vectors-3-99.faiss.part", folder / "vectors-4-99.faiss"]
+    left = [folder / "manifest.json.part", folder / "3-01234567" / "vectors.npy", folder / "vectors-4-99.faiss"]
     for path in left:
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
     _save(_index(10), folder, 8)
-    assert not any(path.exists() for path in left)
+    assert not any(path.exists() or (path.parent != folder and path.parent.exists()) for path in left)
+
+
+def test_a_tampered_later_revision_does_not_keep_a_snapshot_from_being_saved(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ledger_revision": 10_000}))
+    assert _save(_index(10), folder, 8).ledger_revision == 8
+    assert _load(folder)[1].count == 10
 
 
 def test_many_may_save_and_load_at_once(folder: Path) -> None:
@@ -264,4 +308,4 @@ def test_many_may_save_and_load_at_once(folder: Path) -> None:
         assert all(loads)
     assert max(saved) == 47
     assert _load(folder)[1].ledger_revision == 47
-    assert len(list(folder.glob("vectors*"))) == 1
+    assert len(list(folder.glob("*-*"))) == 1

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import faiss
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scr.index import vectors
+from scr.index.sealed import Sketches
 from scr.index.vectors import VectorIndex
 
 from ..kept import KeptEncoder
-from .material import brute_force, clustered, filled, recall, units
+from .material import brute_force, clustered, filled, recall, sealed, units
 
 _D = 16
+Fill: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.float32]], VectorIndex]
 
 
 @pytest.fixture(autouse=True)
@@ -28,14 +30,8 @@ def two_threads() -> Iterator[None]:
     faiss.omp_set_num_threads(before)
 
 
-@pytest.fixture
-def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inverted lists from 500 vectors on, so that few show what many would do."""
-    monkeypatch.setattr(vectors, "EXACT_UP_TO", 500)
-
-
 def test_an_empty_index_finds_nothing() -> None:
-    index = VectorIndex.create(_D)
+    index = VectorIndex(_D)
     cosines, numbers = index.search(units(3, _D), 5)
     assert len(index) == 0
     assert cosines.shape == numbers.shape == (3, 5)
@@ -52,7 +48,6 @@ def test_few_vectors_are_compared_exactly(count: int) -> None:
     queries = units(20, _D, seed=9)
     cosines, found = index.search(queries, 10)
     expected_cosines, expected = brute_force(numbers, stored, queries, 10)
-    assert index.kind == "flat"
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(cosines[found > 0], expected_cosines[expected > 0], atol=1e-5)
 
@@ -64,13 +59,11 @@ def test_a_stored_vector_is_its_own_nearest_with_cosine_one() -> None:
     np.testing.assert_allclose(cosines, 1, atol=2e-3)
 
 
-@pytest.mark.usefixtures("small_lists")
-@pytest.mark.parametrize("kind", ["flat", "ivf"])
-def test_a_filter_is_honoured_and_finds_all_it_leaves(kind: str) -> None:
-    stored = clustered(400 if kind == "flat" else 3_000, _D)
+@pytest.mark.parametrize("fill", [filled, sealed])
+def test_a_filter_is_honoured_and_finds_all_it_leaves(fill: Fill) -> None:
+    stored = clustered(3_000, _D)
     numbers = np.arange(1, len(stored) + 1)
-    index = filled(numbers, stored)
-    assert index.kind == kind
+    index = fill(numbers, stored)
     for share in (0.0, 0.002, 0.02, 0.5):
         chosen = np.random.default_rng(3).random(len(stored) + 1) < share
         chosen[0] = False
@@ -86,43 +79,82 @@ def test_a_filter_may_be_shorter_than_the_index() -> None:
     np.testing.assert_array_equal(found, [[3, -1, -1, -1]] * 2)
 
 
-@pytest.mark.usefixtures("small_lists")
-def test_more_wanted_than_there_are_finds_all() -> None:
+@pytest.mark.parametrize("fill", [filled, sealed])
+def test_more_wanted_than_there_are_finds_all(fill: Fill) -> None:
     stored = clustered(1_200, _D)
-    _, found = filled(np.arange(1_200) + 1, stored).search(stored[:3], 1_500)
+    _, found = fill(np.arange(1_200) + 1, stored).search(stored[:3], 1_500)
     for row in found:
         assert set(row[row > 0]) == set(range(1, 1_201))
 
 
-@pytest.mark.usefixtures("small_lists")
-def test_many_go_into_lists_and_are_found_again() -> None:
-    stored = clustered(6_000, 64)
+@pytest.mark.parametrize("dimensions", [16, 25, 31, 64])
+def test_sealed_vectors_and_recent_ones_are_found_together(dimensions: int) -> None:
+    stored = clustered(6_000, dimensions)
     numbers = np.arange(6_000) * 3 + 1
-    index = VectorIndex.create(64)
-    for start in range(0, 6_000, 700):
-        index.add(numbers[start : start + 700], stored[start : start + 700])
-    assert index.kind == "ivf"
+    index = sealed(numbers[:5_000], stored[:5_000])
+    index.add(numbers[5_000:], stored[5_000:])
     np.testing.assert_array_equal(np.sort(index.numbers()), numbers)
-    queries = stored[::30] + 0.05 * units(200, 64, seed=4)
+    queries = stored[::30] + 0.05 * units(200, dimensions, seed=4)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    _, found = index.search(queries, 20)
-    assert recall(found, brute_force(numbers, stored, queries, 20)[1]) >= 0.98
+    cosines, found = index.search(queries, 20)
+    expected_cosines, expected = brute_force(numbers, stored, queries, 20)
+    assert recall(found, expected) >= 0.98
+    np.testing.assert_allclose(cosines[:, 0], expected_cosines[:, 0], atol=1e-5)
 
 
-@pytest.mark.usefixtures("small_lists")
-def test_removed_numbers_are_found_no_more() -> None:
+def test_sketches_of_real_dimensions_recall_nearly_all() -> None:
+    stored = clustered(12_000, 384)
+    numbers = np.arange(1, 12_001)
+    queries = stored[::60] + 0.6 * units(200, 384, seed=4)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    _, found = sealed(numbers, stored).search(queries, 20)
+    assert recall(found, brute_force(numbers, stored, queries, 20)[1]) >= 0.99
+
+
+@pytest.mark.parametrize("fill", [filled, sealed])
+def test_removed_numbers_are_found_no_more(fill: Fill) -> None:
     stored = clustered(2_000, _D)
-    index = filled(np.arange(1, 2_001), stored)
-    gone = np.arange(1, 1_901)
+    index = fill(np.arange(1, 2_001) * 2, stored)
+    gone = np.arange(-5, 3_801)  # odd ones are unknown
     assert index.remove(gone) == 1_900
     assert index.remove(gone) == 0
     assert len(index) == 100
     _, found = index.search(stored[:20], 150)
     for row in found:
-        assert set(row) == {-1, *range(1_901, 2_001)}
+        assert set(row) == {-1, *range(3_802, 4_001, 2)}
 
 
-@pytest.mark.usefixtures("small_lists")
+@pytest.mark.parametrize("fill", [filled, sealed])
+def test_blocks_give_back_every_vector_in_the_order_of_numbers(fill: Fill) -> None:
+    stored = clustered(300, _D)
+    numbers = np.random.default_rng(0).permutation(900)[:300]
+    index = fill(np.sort(numbers[:200]), stored[:200][np.argsort(numbers[:200])])
+    index.add(numbers[200:], stored[200:])
+    index.remove(numbers[150:250])
+    got_numbers, got = (np.concatenate(part) for part in zip(*index.blocks(), strict=True))
+    kept = np.r_[numbers[:150], numbers[250:]]
+    order = np.argsort(kept)
+    np.testing.assert_array_equal(got_numbers, kept[order])
+    np.testing.assert_array_equal(got, np.r_[stored[:150], stored[250:]][order].astype(np.float16))
+
+
+def test_copied_sketches_leave_the_first_alone() -> None:
+    stored = clustered(500, _D)
+    first = Sketches.train(stored)
+    first.add(np.arange(500), stored.astype(np.float16))
+    second = first.copy()
+    second.remove(np.arange(400))
+    assert (second.shortlist(stored[:5], 50, None) >= 400).all()
+    assert (first.shortlist(stored[:5], 1, None)[:, 0] < 400).any()
+
+
+def test_sealed_vectors_may_all_go() -> None:
+    index = sealed(np.arange(1, 51), clustered(50, _D))
+    assert index.remove(np.arange(1, 51)) == 50
+    assert len(index) == 0
+    assert (index.search(units(2, _D), 5)[1] == -1).all()
+
+
 def test_real_sentences_are_recalled(kept: KeptEncoder) -> None:
     names = [f"{first} {last}" for first in ("Ada", "Boris", "Chen", "Dina") for last in ("Kovic", "Lindley", "Orman")]
     towns = ["Lyon", "Porto", "Graz", "Turku", "Leeds", "Bari"]
@@ -132,10 +164,8 @@ def test_real_sentences_are_recalled(kept: KeptEncoder) -> None:
     questions = [f"Where was {name} born?" for name in names] + [f"Who is the mayor of {town}?" for town in towns]
     stored, queries = kept.encode(facts), kept.encode(questions)
     numbers = np.arange(1, len(facts) + 1)
-    index = filled(numbers, stored)
-    assert index.kind == "ivf"
-    _, found = index.search(queries, 20)
-    assert recall(found, brute_force(numbers, stored, queries, 20)[1]) >= 0.9
+    _, found = sealed(numbers, stored.astype(np.float16).astype(np.float32)).search(queries, 20)
+    assert recall(found, brute_force(numbers, stored, queries, 20)[1]) >= 0.98
 
 
 _Step = tuple[str, list[int]]
@@ -145,14 +175,12 @@ _steps = st.lists(
 )
 
 
-@pytest.mark.parametrize("exact_up_to", [10_000, 20])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("fill", [filled, sealed])
+@settings(max_examples=40, deadline=None)
 @given(steps=_steps)
-def test_any_sequence_of_changes_leaves_what_a_dict_would_hold(
-    exact_up_to: int, steps: list[_Step], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vectors, "EXACT_UP_TO", exact_up_to)
-    index, model = VectorIndex.create(_D), dict[int, NDArray[np.float32]]()
+def test_any_sequence_of_changes_leaves_what_a_dict_would_hold(fill: Fill, steps: list[_Step]) -> None:
+    first, some = units(20, _D, seed=77), np.arange(1, 41, 2)
+    index, model = fill(some, first), dict(zip(some.tolist(), first, strict=True))
     for seed, (kind, wanted) in enumerate(steps):
         numbers = np.unique(wanted).astype(np.int64)
         fresh = units(len(numbers), _D, seed=seed)
