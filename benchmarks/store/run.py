@@ -1,12 +1,13 @@
 """What the store costs: ``python -m benchmarks.store.run PART…`` with the parts insert, import, check, million, cold.
 
-Each part writes results/PART.json. ``check`` and ``million`` fill their stores with vectors that are copies of encoded
-ones with noise: encoding a million sentences takes a quarter of an hour, and neither index nor ledger can tell.
+Each part writes results/PART.json. ``check`` and ``million`` fill their stores with mixtures of encoded sentences'
+vectors: encoding a million sentences takes the better part of an hour, and neither index nor ledger can tell.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import statistics
@@ -23,7 +24,8 @@ import numpy as np
 import psutil
 
 from benchmarks.common import write_result
-from benchmarks.store.texts import facts, question
+from benchmarks.sentences import sentences
+from benchmarks.vectors import encoded, mixed
 from scr.context import ContextBuilder
 from scr.encoder import open_encoder
 from scr.facts import Fact, NewFact, new_id
@@ -33,6 +35,7 @@ from scr.scope.opening import open_scope
 from scr.store import FactStore, identify
 
 RESULTS = Path(__file__).parent / "results"
+_SEEDS = 100_000
 
 
 @contextmanager
@@ -65,7 +68,7 @@ def spread(milliseconds: Sequence[float]) -> dict[str, float]:
 def insert(count: int = 150) -> dict[str, Any]:
     """One fact at a time into a store of 1,000; after each, another process asks for it."""
     timings: dict[str, list[float]] = {"encode": [], "add_beyond_encoding": [], "visible_elsewhere_beyond_encoding": []}
-    texts = facts(1_000 + count)
+    texts = [sentence.text for sentence in sentences(1_000 + count)]
     with folder() as path:
         encoder = Timed()
         with FactStore.open(path, encoder=encoder) as store:
@@ -96,7 +99,7 @@ def insert(count: int = 150) -> dict[str, Any]:
 
 def bulk(count: int, keep: Path) -> dict[str, Any]:
     """Import so many facts; the encoder alone, over the same texts, before it."""
-    texts = facts(count)
+    texts = [sentence.text for sentence in sentences(count)]
     encoder = Timed()
     encoder.encode(texts[:500])
     encoder.seconds = 0.0
@@ -118,15 +121,16 @@ def bulk(count: int, keep: Path) -> dict[str, Any]:
     }
 
 
-def check(path: Path, texts: Sequence[str], count: int = 100) -> dict[str, Any]:
+def check(path: Path, size: int, count: int = 100) -> dict[str, Any]:
     """Decisions on questions near stored facts, and what the process holds for the facts."""
+    stored = list(sentences(min(size, _SEEDS)))
     chance = np.random.default_rng(0)
-    queries = [question(texts[place]) for place in chance.choice(len(texts), count + 5)]
+    queries = [stored[place].question for place in chance.choice(len(stored), count + 5)]
     rss = psutil.Process().memory_info
     with FactStore.open(path) as store:
         pipeline = Pipeline(store, open_scope(), ContextBuilder())
         with folder() as empty, FactStore.open(empty, encoder=store.encoder) as other:
-            other.add_all([NewFact(text) for text in texts[:50]])
+            other.add_all([NewFact(sentence.text) for sentence in stored[:50]])
             Pipeline(other, pipeline.scope, pipeline.context).decide_all(queries[:5])
         before, start = rss().rss, time.perf_counter()
         size = len(store.searcher)
@@ -150,17 +154,15 @@ def check(path: Path, texts: Sequence[str], count: int = 100) -> dict[str, Any]:
     }
 
 
-def fill(path: Path, count: int) -> None:
-    """A store of so many facts with noisy copies of 20,000 sentences' vectors, through the ledger's own methods."""
-    texts, encoder, chance = facts(count), open_encoder(), np.random.default_rng(0)
-    seeds = encoder.encode(texts[:20_000])
+def fill(path: Path, count: int, cache: Path) -> None:
+    """A store of so many facts, through the ledger's own methods; vectors of all but the first are mixtures."""
+    encoder = open_encoder()
+    seeds, vectors = encoded(_SEEDS, cache)
+    texts = (sentence.text for sentence in sentences(count))
     with FactStore.open(path, encoder=encoder) as store:
-        for begin in range(0, count, 50_000):
-            some = texts[begin : begin + 50_000]
-            vectors = seeds[chance.integers(0, len(seeds), len(some))]
-            vectors = vectors + chance.normal(0, 0.3 / np.sqrt(vectors.shape[1]), vectors.shape).astype(np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            store.ledger.put_embeddings(identify(encoder), zip(map(text_digest, some), vectors, strict=True))
+        for block in mixed(seeds, vectors, count):
+            some = list(itertools.islice(texts, len(block)))
+            store.ledger.put_embeddings(identify(encoder), zip(map(text_digest, some), block, strict=True))
             with store.ledger.write("import", store.namespace, "benchmark") as transaction:
                 for text in some:
                     blank = dict.fromkeys(
@@ -206,11 +208,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+")
     parser.add_argument("--child", action="store_true")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "scr-benchmark-cache")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000])
     given = parser.parse_args()
     if given.child:
         part, path, count = given.parts
-        work = {"bulk": lambda: bulk(int(count), Path(path)), "check": lambda: check(Path(path), facts(int(count)))}
+        work = {"bulk": lambda: bulk(int(count), Path(path)), "check": lambda: check(Path(path), int(count))}
         print(json.dumps(work[part]()))
         return
     with folder() as path:
@@ -223,10 +226,10 @@ def main() -> None:
             elif part == "check":
                 results = []
                 for size in (1_000, *given.sizes):
-                    fill(path / f"filled-{size}", size)
+                    fill(path / f"filled-{size}", size, given.cache)
                     results.append(in_a_process("check", str(path / f"filled-{size}"), str(size)))
             elif part == "million":
-                fill(path / "million", 1_000_000)
+                fill(path / "million", 1_000_000, given.cache)
                 results = in_a_process("check", str(path / "million"), "1000000")
             else:
                 in_a_process("bulk", str(path / "cold"), "1000")

@@ -168,7 +168,7 @@ class SQLiteLedger:
         for start in range(0, len(numbers), _SQL_VARIABLES):
             some = [int(number) for number in numbers[start : start + _SQL_VARIABLES]]
             rows = self._rows(
-                f"SELECT number, state FROM facts WHERE status = 'active' AND number IN ({_marks(some)})", some
+                f"SELECT number, state FROM facts WHERE +status = 'active' AND number IN ({_marks(some)})", some
             )
             found.update((int(number), load(state)) for number, state in rows)
         return found

@@ -340,3 +340,19 @@ def test_looking_for_a_text_or_statement_does_not_go_through_every_fact(path: Pa
         assert transaction.with_statement("not\nthere") == []
     assert not steps, "SQLite chose the wrong index"
     ledger.close()
+
+
+def test_facts_are_looked_up_by_number_and_not_by_looking_through_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = SQLiteLedger(path)
+    fill(ledger, 3)
+    asked: list[tuple[str, object]] = []
+    monkeypatch.setattr(
+        ledger, "_rows", lambda sql, values=(), ask=ledger._rows: asked.append((sql, values)) or ask(sql, values)
+    )
+    assert set(ledger.by_number([1, 3, 9])) == {1, 3}
+    with sqlite3.connect(path) as db:
+        plans = [str(db.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()) for sql, values in asked]
+    assert plans
+    assert all("PRIMARY KEY" in plan for plan in plans)
