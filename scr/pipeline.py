@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
 from scr.context import Context, ContextBuilder
 from scr.engines import Completion, Engine, Prompt, Sampling
 from scr.facts import Fact
-from scr.query import query_of
+from scr.query import queries_of
 from scr.scope import Candidate, Judged, ScopeClassifier
 from scr.store import FactStore
 
@@ -120,24 +121,23 @@ class Pipeline:
         return self.decide_all([prompt], as_of=as_of)[0]
 
     def decide_all(self, prompts: Sequence[Prompt], *, as_of: datetime | None = None) -> list[Decision]:
-        """:meth:`decide` for many prompts; the encoder sees them as one batch. Timings are shares of the whole."""
-        queries = [query_of(prompt) for prompt in prompts]
+        """:meth:`decide` for many prompts, which encoder and classifier see as one batch; timings are shares of it."""
+        asked = [queries_of(prompt) for prompt in prompts]
+        queries = [query for parts in asked for query in parts]
         start = perf_counter()
         found = self.store.search(queries, self.k, as_of=as_of)
-        retrieval = (perf_counter() - start) * 1000 / max(len(queries), 1)
-        return [self._judge(query, candidates, retrieval) for query, candidates in zip(queries, found, strict=True)]
+        retrieved = perf_counter()
+        pairs = [(query, one) for query, candidates in zip(queries, found, strict=True) for one in candidates]
+        scores = iter(self.scope.score(pairs).tolist())
+        judged = ([self._judged(one, next(scores)) for one in candidates] for candidates in found)
+        facts = [_merged(list(islice(judged, len(parts)))) for parts in asked]
+        share = 1000 / max(len(prompts), 1)
+        timings = {"retrieve": (retrieved - start) * share, "score": (perf_counter() - retrieved) * share}
+        timings["total"] = timings["retrieve"] + timings["score"]
+        return [Decision(parts[0], each, dict(timings)) for parts, each in zip(asked, facts, strict=True)]
 
-    def _judge(self, query: str, candidates: list[Candidate], retrieval: float) -> Decision:
-        start = perf_counter()
-        scores = self.scope.score(query, candidates) if candidates else ()
-        judged = [
-            Judged(candidate.fact, candidate.similarity, float(score), self.scope.threshold)
-            for candidate, score in zip(candidates, scores, strict=True)
-        ]
-        judged.sort(key=lambda one: (not one.applies, -one.score))
-        scoring = (perf_counter() - start) * 1000
-        timings = {"retrieve": retrieval, "score": scoring, "total": retrieval + scoring}
-        return Decision(query, tuple(judged), timings)
+    def _judged(self, candidate: Candidate, score: float) -> Judged:
+        return Judged(candidate.fact, candidate.similarity, score, self.scope.threshold)
 
     def messages(self, prompt: Prompt, decision: Decision) -> Context:
         """What the model is to be given; out of scope it is the very object that came."""
@@ -168,6 +168,15 @@ class Pipeline:
         if self.engine is None:
             raise ValueError("this pipeline has no engine: give it one to ask")
         return self.engine.generate(prompts, sampling or Sampling())
+
+
+def _merged(parts: list[list[Judged]]) -> tuple[Judged, ...]:
+    """The candidates of all parts of a query, each once, at its best; those that apply first, best first."""
+    best: dict[str, Judged] = {}
+    for judged in (one for part in parts for one in part):
+        if judged.fact.id not in best or judged.score > best[judged.fact.id].score:
+            best[judged.fact.id] = judged
+    return tuple(sorted(best.values(), key=lambda one: (not one.applies, -one.score)))
 
 
 def _with_timing(decision: Decision, generate: float) -> Decision:

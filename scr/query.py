@@ -8,11 +8,24 @@ from collections.abc import Sequence
 from scr.engines import Message, Prompt
 
 _LEANING = re.compile(
-    r"^\W*(?:and|or|but|so|what about|how about)\b|\b(?:he|she|it|they|him|her|his|hers|its|their|them|there|this|that"
-    r"|these|those|the same|one)\b",
+    r"^\W*(?:and|or|but|so|what about|how about)\b"
+    r"|\b(?:he|she|it|they|him|her|his|hers|its|their|them|the same|one)\b"
+    r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\bthere\b(?! (?:is|are|was|were)\b)"
+    # Not the "that" of "the river that flows through it".
+    r"|(?:^\W*|\b(?:is|was|are|were|do|does|did|of|about|in|for|with|to|from|at|like|by|after|before|than) )"
+    r"(?:this|that|these|those)\b",
     re.IGNORECASE,
 )
 _LONGEST_LEANING = 16
+_LONG_TURN = 30
+_MOST_PARTS = 16
+_SENTENCE_END = re.compile(r"(?<=[.?!…。？！])[\"')\]]*\s+|\n+")
+_ASKING = re.compile(
+    r"\?|^\W*(?:(?:first|second|third|then|also|and|please|so|now|finally|next|oh|ok)\b\W*)*(?:who|whom|whose|what|"
+    r"where|when|which|why|how|is|are|was|were|do|does|did|has|have|can|could|would|will|tell|name|give|list|state|say|"
+    r"find|look up|remind)\b",
+    re.IGNORECASE,
+)
 _TEXT_PARTS = ("text", "input_text")
 
 
@@ -27,6 +40,35 @@ def text_of(message: Message) -> str:
     return "\n".join(str(part.get("text", "")) for part in parts)
 
 
+def queries_of(prompt: Prompt) -> tuple[str, ...]:
+    """What to look facts up for: the question, and where it is long also each part of it that asks something.
+
+    A fact that is asked for in the third sentence of a long turn is not found by the whole: the rest drowns it.
+    """
+    query = query_of(prompt)
+    if len(query.split()) <= _LONG_TURN:
+        return (query,)
+    sentences = [part.strip() for part in _SENTENCE_END.split(query) if part and part.strip()]
+    asking = [_with_what_it_leans_on(sentences, place) for place in _asking(sentences)]
+    return tuple(dict.fromkeys((query, *asking[-_MOST_PARTS:])))
+
+
+def _asking(sentences: Sequence[str]) -> list[int]:
+    """Places of the sentences that ask for something; the last may be an unfinished one."""
+    last = len(sentences) - 1
+    unfinished = not sentences[last].endswith((".", "!"))
+    return [i for i, sentence in enumerate(sentences) if _ASKING.search(sentence) or (i == last and unfinished)]
+
+
+def _with_what_it_leans_on(sentences: Sequence[str], place: int) -> str:
+    return _joined(sentences[place - 1] if place else "", sentences[place])
+
+
+def _joined(before: str, sentence: str) -> str:
+    leans = before and len(sentence.split()) <= _LONGEST_LEANING and _LEANING.search(sentence)
+    return f"{before} {sentence}" if leans else sentence
+
+
 def query_of(prompt: Prompt) -> str:
     """The question to look facts up for.
 
@@ -38,7 +80,4 @@ def query_of(prompt: Prompt) -> str:
     turns = [text_of(message).strip() for message in prompt if message.get("role") == "user"]
     if not turns:
         return ""
-    last = turns[-1]
-    if len(turns) > 1 and len(last.split()) <= _LONGEST_LEANING and _LEANING.search(last):
-        return f"{turns[-2]} {last}"
-    return last
+    return _joined(turns[-2] if len(turns) > 1 else "", turns[-1])

@@ -51,8 +51,8 @@ class Everything:
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
 
-    def score(self, query: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:  # noqa: ARG002
-        return np.linspace(0.9, 0.8, len(candidates), dtype=np.float32)
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        return np.linspace(0.9, 0.8, len(pairs), dtype=np.float32)
 
 
 @pytest.fixture
@@ -217,3 +217,20 @@ def test_the_real_model_is_corrected_and_otherwise_left_alone(store: FactStore, 
     outside = ask("Who wrote Romeo and Juliet?")
     (bare,) = pipeline.ask_bare([outside], sampling)
     assert pipeline.ask(outside, sampling).completion == bare
+
+
+def test_a_fact_asked_for_within_a_long_turn_applies_once(store: FactStore, eager: Callable[..., Pipeline]) -> None:
+    fact = store.add(NewFact("Anton Velde was born in Ulmbach.")).fact
+    long = "I was reading for hours and my head hurts. " * 6 + "In which town was Anton Velde born? " + "Thanks! " * 9
+    decision = eager().decide(long)
+    assert decision.query == long
+    assert [judged.fact for judged in decision.facts] == [fact]
+
+
+def test_decisions_together_are_the_decisions_alone(store: FactStore, pipeline: Pipeline) -> None:
+    store.add_all([NewFact("Anton Velde was born in Ulmbach."), NewFact("The river Sarn flows through Ulmbach.")])
+    prompts = ["Where was Anton Velde born?", "I like tea. " * 12 + "Where was Anton Velde born? Who knows?", "Hello"]
+    for one, together in zip(prompts, pipeline.decide_all(prompts), strict=True):
+        alone = pipeline.decide(one)
+        assert [j.fact for j in alone.facts] == [j.fact for j in together.facts]
+        assert alone.applying == together.applying

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scr.query import query_of, text_of
+from scr.query import queries_of, query_of, text_of
 
 
 def user(*texts: object) -> list[dict[str, object]]:
@@ -29,6 +29,13 @@ def test_a_turn_that_leans_brings_along_what_it_leans_on(leaning: str) -> None:
     assert query_of(user("Who is the mayor of Lyon?", leaning)) == f"Who is the mayor of Lyon? {leaning}"
 
 
+@pytest.mark.parametrize(
+    "whole", ["Name the river that flows through Lyon.", "Is there a bridge in Lyon?", "There is a town called Lyon."]
+)
+def test_that_and_there_do_not_always_lean(whole: str) -> None:
+    assert query_of(user("Who is the mayor of Paris?", whole)) == whole
+
+
 def test_a_first_turn_leans_on_nothing() -> None:
     assert query_of(user("Is it raining?")) == "Is it raining?"
 
@@ -47,3 +54,35 @@ def test_parts_that_are_text_are_read() -> None:
     assert query_of(user(parts)) == "What is shown\nin this picture?"
     assert text_of({"role": "user", "content": None}) == ""
     assert query_of([{"role": "system", "content": "Be brief."}]) == ""
+
+
+LONG = (
+    "I am writing a report for school and have been reading for hours. My sister says that I worry too much. "
+    "There is a man called Anton Velde in it. In which town was he born? Then I have to draw a map. "
+    "Second, name the river that flows through Ulmbach. Wish me luck for tomorrow!"
+)
+
+
+def test_a_long_turn_is_asked_as_a_whole_and_by_the_parts_that_ask() -> None:
+    assert queries_of(LONG) == (
+        LONG,
+        "There is a man called Anton Velde in it. In which town was he born?",
+        "Second, name the river that flows through Ulmbach.",
+    )
+    assert queries_of(user("Hello.", LONG)) == queries_of(LONG)
+
+
+def test_a_short_turn_is_one_query() -> None:
+    assert queries_of("Who wrote Hamlet? Who was his wife?") == ("Who wrote Hamlet? Who was his wife?",)
+    assert queries_of("") == ("",)
+
+
+def test_an_unfinished_last_sentence_asks() -> None:
+    story = "The sea was calm that day and nobody spoke. " * 6
+    assert queries_of(f"{story}The capital of France is")[1:] == ("The capital of France is",)
+    assert queries_of(story.strip()) == (story.strip(),)
+
+
+def test_a_turn_without_end_has_a_bounded_number_of_parts() -> None:
+    assert len(queries_of("".join(f"Who wrote book {number}? " for number in range(5_000)))) <= 17
+    assert len(queries_of("word " * 100_000)) == 2

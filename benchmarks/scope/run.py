@@ -26,6 +26,7 @@ from .judge import Scored, extremes, figures
 from .sets import ScopeSet, every_set
 
 _HERE = Path(__file__).parent
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,14 @@ def measure(classifier: ScopeClassifier, data: ScopeSet, near: Retrieved, k: int
     facts = [_fact(text) for text in data.facts]
     scores = np.zeros((len(data.asked), min(k, near.found.shape[1])), np.float32)
     begun = time.perf_counter()
-    for row, asked in enumerate(data.asked):
-        keep = np.nonzero(near.cosines[row, :k] >= floor)[0]
-        if len(keep):
-            candidates = [Candidate(facts[near.found[row, c]], float(near.cosines[row, c])) for c in keep]
-            scores[row, keep] = classifier.score(asked.query, candidates)
+    for start in range(0, len(data.asked), _AT_ONCE):
+        rows, places = np.nonzero(near.cosines[start : start + _AT_ONCE, :k] >= floor)
+        rows += start
+        pairs = [
+            (data.asked[row].query, Candidate(facts[near.found[row, place]], float(near.cosines[row, place])))
+            for row, place in zip(rows, places, strict=True)
+        ]
+        scores[rows, places] = classifier.score(pairs)
     return Scored(data, near.found[:, :k], scores), len(data.asked) / (time.perf_counter() - begun)
 
 

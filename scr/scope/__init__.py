@@ -62,10 +62,13 @@ class ScopeClassifier(Protocol):
         """The score from which a fact applies, where the fact has no threshold of its own."""
         ...
 
-    def score(self, query: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Probability that each candidate governs the query.
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """Probability that each candidate governs the query beside it.
+
+        Args:
+            pairs: (query, candidate); those of one query follow one another.
 
         Returns:
-            shape (len(candidates),), values in [0, 1].
+            shape (len(pairs),), values in [0, 1].
         """
         ...

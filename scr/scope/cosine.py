@@ -1,4 +1,4 @@
-"""Similarity as the scope decision: the baseline that every other classifier is compared with."""
+"""Similarity as the scope decision: the baselines that every other classifier is compared with."""
 
 from __future__ import annotations
 
@@ -27,9 +27,31 @@ class CosineClassifier:
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
 
-    def score(self, query: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Probability that each candidate governs the query, shape (len(candidates),)."""
-        del query
-        cosines = np.array([candidate.similarity for candidate in candidates], np.float32)
-        scores: NDArray[np.float32] = 1 / (1 + np.exp(-_SLOPE * (cosines - _MIDDLE)))
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """Probability that each candidate governs the query beside it, shape (len(pairs),)."""
+        scores: NDArray[np.float32] = 1 / (1 + np.exp(-_SLOPE * (_cosines(pairs) - _MIDDLE)))
         return scores
+
+
+class SeracClassifier:
+    """SERAC's embedding classifier: exp(-|a - b|²) between separately encoded texts (Mitchell et al. 2022, eq. 3).
+
+    The paper trains its encoders for it and cuts at one half; its weights were not published, so that these vectors
+    are the store's own, of length 1: |a - b|² = 2 - 2 cos.
+
+    Attributes:
+        threshold: the score from which a fact applies.
+    """
+
+    name = "serac"
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
+
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """Probability that each candidate governs the query beside it, shape (len(pairs),)."""
+        return np.asarray(np.exp(2 * _cosines(pairs) - 2), np.float32)
+
+
+def _cosines(pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+    return np.array([candidate.similarity for _, candidate in pairs], np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class CrossEncoderConfig:
 
     Attributes:
         threshold: probability from which a fact applies.
+        floor: cosine of fact and query under which the network is not asked.
         scale: factor on the logit, fitted on held-out pairs (Platt 1999).
         shift: added to the scaled logit.
         max_tokens: longest pair in tokens; fact and query are cut in turn beyond it.
@@ -54,6 +55,7 @@ class CrossEncoderConfig:
     """
 
     threshold: float = 0.5
+    floor: float = 0.0
     scale: float = 1.0
     shift: float = 0.0
     max_tokens: int = 256
@@ -146,9 +148,19 @@ class CrossEncoder:
         """The score from which a fact applies, where the fact has no threshold of its own."""
         return self.config.threshold
 
-    def score(self, query: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Probability that each candidate governs the query, shape (len(candidates),)."""
-        return self.score_pairs([(candidate.fact.text, query) for candidate in candidates])
+    def with_threshold(self, threshold: float) -> CrossEncoder:
+        """The same classifier with another threshold."""
+        return CrossEncoder(self.folder, replace(self.config, threshold=threshold), self._tokenizer, self._session)
+
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """Probability that each candidate governs the query beside it, shape (len(pairs),).
+
+        A candidate whose cosine is under the floor is not read; it scores 0.
+        """
+        scores = np.zeros(len(pairs), np.float32)
+        near = [place for place, (_, candidate) in enumerate(pairs) if candidate.similarity >= self.config.floor]
+        scores[near] = self.score_pairs([(pairs[place][1].fact.text, pairs[place][0]) for place in near])
+        return scores
 
     def score_pairs(
         self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None

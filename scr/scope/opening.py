@@ -1,35 +1,44 @@
-"""Which classifier decides: one table of names."""
+"""Which classifier decides: one table of names, or a folder that a training wrote."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 from scr.errors import UsageError
 from scr.scope import ScopeClassifier
 
 DEFAULT_SCOPE = "words"
 
-_CLASSIFIERS = {
+_SIMPLE = {
     "cosine": "scr.scope.cosine:CosineClassifier",
+    "serac": "scr.scope.cosine:SeracClassifier",
     "words": "scr.scope.words:WordsClassifier",
 }
+_LEARNED = "cross-encoder"
 
-NAMES = tuple(_CLASSIFIERS)
+NAMES = (*_SIMPLE, _LEARNED)
 
 
 def open_scope(name: str | None = None, threshold: float | None = None) -> ScopeClassifier:
     """A scope classifier by its name.
 
     Args:
-        name: None is the default one.
+        name: one of `NAMES`, or the folder of a trained cross-encoder; None is the default one.
         threshold: least score at which a fact applies; None is the classifier's own.
 
     Raises:
         UsageError: there is none of that name.
+        AssetError: a learned classifier cannot be read.
     """
-    try:
-        module, attribute = _CLASSIFIERS[name or DEFAULT_SCOPE].split(":")
-    except KeyError:
-        raise UsageError(f"no scope classifier is called {name!r}: use {', '.join(NAMES)}") from None
+    name = name or DEFAULT_SCOPE
+    if name == _LEARNED or Path(name, "config.json").is_file():
+        from scr.scope.cross_encoder import CrossEncoder
+
+        learned = CrossEncoder.from_pretrained(None if name == _LEARNED else name)
+        return learned if threshold is None else learned.with_threshold(threshold)
+    if name not in _SIMPLE:
+        raise UsageError(f"no scope classifier is called {name!r}, nor is that a folder of one: use {', '.join(NAMES)}")
+    module, attribute = _SIMPLE[name].split(":")
     classifier: type[ScopeClassifier] = getattr(import_module(module), attribute)
     return classifier() if threshold is None else classifier(threshold)  # type: ignore[call-arg]

@@ -39,11 +39,11 @@ class WordsClassifier:
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
 
-    def score(self, query: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Probability that each candidate governs the query, shape (len(candidates),)."""
-        asked = stems(query)
-        cosines = np.array([candidate.similarity for candidate in candidates], np.float32)
-        coverage = np.array([_coverage(asked, candidate) for candidate in candidates], np.float32)
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """Probability that each candidate governs the query beside it, shape (len(pairs),)."""
+        asked = {query: stems(query) for query, _ in pairs}
+        cosines = np.array([candidate.similarity for _, candidate in pairs], np.float32)
+        coverage = np.array([_coverage(asked[query], candidate) for query, candidate in pairs], np.float32)
         evidence = _COSINE * cosines + _COVERAGE * coverage + _BIAS
         return np.asarray(1 / (1 + np.exp(-evidence)), np.float32)
 

@@ -56,7 +56,7 @@ def test_is_a_scope_classifier(untrained):
 def test_scores_are_calibrated_logits_in_the_order_of_the_candidates(untrained):
     facts = ["Lena Hofstad was born in Velmora.", "The capital of Ardenia is Velmora.", "Tomas plays the cello."]
     query = "What is the capital of Ardenia?"
-    scores = untrained.score(query, [candidate(fact) for fact in facts])
+    scores = untrained.score([(query, candidate(fact)) for fact in facts])
     logits = np.concatenate([untrained.logits([(fact, query)]) for fact in facts])
     assert scores.dtype == np.float32
     assert len(set(scores.tolist())) == 3
@@ -69,7 +69,7 @@ def test_fact_and_query_are_not_interchangeable(untrained):
 
 
 def test_no_candidates_no_scores(untrained):
-    assert untrained.score("Who?", []).shape == (0,)
+    assert untrained.score([]).shape == (0,)
 
 
 def test_a_score_does_not_depend_on_the_company(untrained):
@@ -80,7 +80,7 @@ def test_a_score_does_not_depend_on_the_company(untrained):
 
 def test_a_very_long_turn_is_cut_not_refused(untrained):
     long = "What is the capital of Ardenia? " + "And so on. " * 3000
-    assert untrained.score(long, [candidate("Tomas plays.")]).shape == (1,)
+    assert untrained.score([(long, candidate("Tomas plays."))]).shape == (1,)
 
 
 def test_eight_bits_say_nearly_the_same(untrained, folder, tmp_path):
