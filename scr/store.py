@@ -19,6 +19,7 @@ from scr.errors import Conflict, EncoderMismatch, StoreReadOnly, UnknownFact, Us
 from scr.facts import DEFAULT_NAMESPACE, Fact, NewFact, check_namespace, new_id
 from scr.ledger import EncoderId, Ledger, Operation, OperationKind, Transaction
 from scr.ledger.transaction import text_digest
+from scr.reembedding import embed_afresh
 from scr.scope import Candidate
 from scr.scope.conflicts import ConflictDetector, StatementConflicts
 
@@ -302,17 +303,12 @@ class FactStore:
         return self.searcher.search(queries, k, self.namespace)
 
     def rebuild(self, encoder: str | None = None, progress: Progress | None = None) -> int:
-        """Embed every fact afresh, with another encoder if given, and build the index anew; returns their number."""
+        """Embed every fact afresh, with another encoder if given, and build the index anew; returns their number.
+
+        Others may write meanwhile; with the store's former encoder they can no longer when this is done.
+        """
         opened = self._open_encoder(encoder)
-        texts = sorted({fact.text for fact in self.ledger.facts(None)})
-
-        def rows() -> Iterator[tuple[bytes, NDArray[np.float32]]]:
-            for chunk in _chunks(texts):
-                yield from zip(map(text_digest, chunk), opened.encode(chunk), strict=True)
-                if progress:
-                    progress(len(chunk))
-
-        self.ledger.put_embeddings(identify(opened), rows(), replace=True)
+        embed_afresh(self.ledger, identify(opened), opened, self.path, progress)
         self._encoder, self._searcher = opened, None
         self.searcher.rebuild()
         return len(self.searcher)

@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"commands", "gateway", "evaluation", "diagnosis"},
     {"api", "batch", "editors"},
     {"pipeline"},
-    {"store", "searcher", "context", "query", "importing"},
+    {"store", "searcher", "reembedding", "context", "query", "importing"},
     {"scope", "engines"},
     {"ledger", "index", "encoder"},
     {"bert", "assets", "conversion", "shipped", "progress"},

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from scr.facts import NewFact
+from scr.ledger.transaction import text_digest
 from scr.store import FactStore
 
 from .kept import KeptEncoder
@@ -93,3 +97,48 @@ def test_a_reader_sees_a_change_of_another_process_in_its_next_query(
     finally:
         _, err = reader.communicate(timeout=30)
     assert err == ""
+
+
+class Interrupted(BarredEncoder):
+    """An encoder of another revision, during whose first batch of a rebuild something else happens."""
+
+    def __init__(self, encoder: BarredEncoder, meanwhile: Callable[[], None]) -> None:
+        super().__init__(encoder.name, "another revision", encoder.dimensions, encoder.vectors, encoder.source)
+        self.meanwhile: Callable[[], None] | None = meanwhile
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        vectors = -super().encode(texts, progress)  # unlike those of the encoder before
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
+        return vectors
+
+
+def test_others_write_while_a_store_is_embedded_afresh(tmp_path: Path, vectors: Path, barred: BarredEncoder) -> None:
+    folder = tmp_path / "store"
+    with FactStore.open(folder, encoder=barred) as store:
+        store.add_all([NewFact(text) for text in TEXTS[:5]])
+        changed = next(store.facts()).id
+
+    def write() -> None:
+        out, err = start("insert", folder, vectors, "meanwhile", "4").communicate(timeout=50)
+        assert err == "", "the writer was kept waiting"
+        assert len(json.loads(out)) == 4
+        with FactStore.open(folder, encoder=barred) as other:
+            other.remove([changed])
+            other.undo()
+            other.update(changed, NewFact(TEXTS[9]))
+
+    new = Interrupted(barred, write)
+    with FactStore.open(folder, encoder=new) as store:
+        assert store.rebuild() == 9
+        facts = list(store.facts())
+        assert {f"{TEXTS[0]}|meanwhile-{number}" for number in range(4)} <= {fact.text for fact in facts}
+        kept = store.ledger.embeddings([text_digest(fact.text) for fact in facts])
+        expected = new.encode([fact.text for fact in facts])
+        np.testing.assert_allclose([kept[text_digest(fact.text)] for fact in facts], expected, atol=1e-3)
+        assert store.search([TEXTS[9]], 1)[0][0].fact.id == changed
+        assert store.ledger.verify() == store.searcher.differences() == []
+    late = start("insert", folder, vectors, "late", "1")
+    assert "EncoderMismatch" in late.communicate(timeout=50)[1]
+    assert late.returncode != 0
