@@ -92,11 +92,12 @@ def open_edits(
     base_url: str | None = None,
     api_key: str | None = None,
     prompts: Path | None = None,
+    make: bool = True,
 ) -> Edits:
     """Open a fact store and the model that it corrects. Nothing heavy is loaded before it is needed.
 
     Args:
-        store: the store's folder, made where there is none.
+        store: the store's folder.
         namespace: which facts to see and change.
         encoder: a folder or hub id; None is the one the store was made with, or the shipped MiniLM.
         scope: a classifier or the name of one; None is the default.
@@ -106,9 +107,14 @@ def open_edits(
         base_url: an OpenAI-compatible server.
         api_key: its key.
         prompts: folder with templates of one's own.
+        make: whether to make the store where there is none.
+
+    Raises:
+        UnknownStore: there is none, and it is not to be made.
+        StoreError: it cannot be opened; one of its subclasses.
     """
     classifier = open_scope(scope, threshold) if scope is None or isinstance(scope, str) else scope
     context = ContextBuilder(prompts)
-    opened = FactStore.open(store, namespace=namespace, encoder=encoder)
+    opened = FactStore.open(store, namespace=namespace, encoder=encoder, make=make)
     pipeline = Pipeline(opened, classifier, context, k=k)
     return Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})

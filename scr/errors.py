@@ -6,7 +6,8 @@
     ├── UsageError              what was asked cannot be done as asked (exit status 2)
     │   ├── FactError           a fact's text or field is not acceptable
     │   ├── QueryError          a question is not acceptable
-    │   └── UnknownFact         no fact has this id
+    │   ├── UnknownFact         no fact has this id
+    │   └── UnknownStore        there is no store in this folder
     ├── ImportRefused           some lines of a bulk import are bad, so none was taken
     ├── Conflict                the new fact contradicts a stored one and the caller asked to be refused
     ├── StoreError              the fact store cannot be used
@@ -53,6 +54,10 @@ class QueryError(UsageError):
 
 class UnknownFact(UsageError):
     """No fact has this id."""
+
+
+class UnknownStore(UsageError):
+    """There is no store in this folder."""
 
 
 class ImportRefused(ScrError):

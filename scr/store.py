@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from scr.errors import Conflict, EncoderMismatch, StoreReadOnly, UnknownFact, UsageError
+from scr.errors import Conflict, EncoderMismatch, StoreReadOnly, UnknownFact, UnknownStore, UsageError
 from scr.facts import DEFAULT_NAMESPACE, Fact, NewFact, check_namespace, new_id
 from scr.ledger import EncoderId, Ledger, Operation, OperationKind, Transaction
 from scr.ledger.transaction import text_digest
@@ -104,8 +104,9 @@ class FactStore:
         encoder: str | Encoder | None = None,
         detector: ConflictDetector | None = None,
         actor: str | None = None,
+        make: bool = True,
     ) -> FactStore:
-        """Open the store in a folder, making it where there is none.
+        """Open the store in a folder.
 
         Args:
             path: the folder.
@@ -113,23 +114,24 @@ class FactStore:
             encoder: a folder or hub id, or an open encoder; None is the one the store was made with.
             detector: what decides that facts contradict each other.
             actor: who is named in the ledger; None is the operating system's user.
+            make: whether to make the store where there is none.
 
         Raises:
             UsageError: the path is no folder.
+            UnknownStore: there is none, and it is not to be made.
             StoreError: it cannot be opened; one of its subclasses.
         """
         from scr.ledger.sqlite import SQLiteLedger
 
         folder = Path(path).expanduser().absolute()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise UsageError(f"the store {folder} is a file or lies in one: give --store a folder") from None
-        except OSError as error:
-            raise StoreReadOnly(f"cannot make the store {folder} ({error.strerror}): use another --store") from None
+        ledger = folder / "ledger.sqlite"
+        if make or folder.is_file():
+            _make(folder)
+        elif not ledger.is_file():
+            raise UnknownStore(f"there is no store in {folder}: give another --store, or make it with `scr add`")
         return cls(
             folder,
-            SQLiteLedger.open(folder / "ledger.sqlite"),
+            SQLiteLedger.open(ledger),
             encoder=_encoder_opener(encoder),
             detector=detector or StatementConflicts(),
             namespace=check_namespace(namespace),
@@ -403,6 +405,15 @@ class FactStore:
             nearest = np.argsort(-cosines, kind="stable")[:k]
             results.append([Candidate(facts[place], float(cosines[place])) for place in nearest])
         return results
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"the store {folder} is a file or lies in one: give --store a folder") from None
+    except OSError as error:
+        raise StoreReadOnly(f"cannot make the store {folder} ({error.strerror}): use another --store") from None
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

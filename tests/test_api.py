@@ -10,7 +10,7 @@ import scr
 from scr.api import Edits, open_edits
 from scr.encoder import Encoder
 from scr.engines import Engine, Sampling
-from scr.errors import FactError, UsageError
+from scr.errors import FactError, UnknownStore, UsageError
 from scr.pipeline import Pipeline
 
 QUESTION = "What is the capital of France?"
@@ -22,6 +22,14 @@ def test_what_is_exported_is_there() -> None:
     assert scr.open is open_edits
     with pytest.raises(AttributeError, match="nothing"):
         _ = scr.nothing
+
+
+def test_a_store_is_made_unless_that_is_not_wanted(tmp_path: Path) -> None:
+    with pytest.raises(UnknownStore, match="scr add"):
+        scr.open(tmp_path / "store", make=False)
+    assert not (tmp_path / "store").exists()
+    scr.open(tmp_path / "store").close()
+    scr.open(tmp_path / "store", make=False).close()
 
 
 @pytest.mark.usefixtures("shared_encoder")

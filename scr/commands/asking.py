@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scr.commands import options
-from scr.commands.opening import default_store, moment, prompt_of, text_or_stdin
+from scr.commands.opening import moment, opened_edits, prompt_of, text_or_stdin
 from scr.commands.output import dim, fact_line, say, say_json, styled
 
 if TYPE_CHECKING:
@@ -34,10 +34,8 @@ def check(
 
       scr check "What is the capital of France?"
     """
-    from scr.api import open_edits
-
     prompt = prompt_of(text_or_stdin(query, "query"), "completion")
-    with open_edits(store or default_store(), namespace=namespace, scope=scope, threshold=threshold, k=top_k) as edits:
+    with opened_edits(store, namespace=namespace, scope=scope, threshold=threshold, k=top_k) as edits:
         opening = _warm(edits)
         decision = edits.pipeline.decide(prompt, as_of=moment(as_of))
     if json_:
@@ -93,7 +91,6 @@ def ask(
 
       scr ask "What is the capital of France?" --base-url http://localhost:8000
     """
-    from scr.api import open_edits
     from scr.engines import Sampling
     from scr.errors import UsageError
 
@@ -101,8 +98,8 @@ def ask(
         raise UsageError("--bare and --compare exclude each other: --compare asks both ways")
     prompt = prompt_of(text_or_stdin(query, "query"), prompt_form)
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    with open_edits(
-        store or default_store(),
+    with opened_edits(
+        store,
         namespace=namespace,
         scope=scope,
         threshold=threshold,

@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from scr.commands import options
-from scr.commands.opening import default_store
+from scr.commands.opening import opened_edits
 from scr.commands.output import note, say_json
 
 
@@ -50,7 +50,6 @@ def batch(
 
       cat questions.jsonl | scr batch - -o - --base-url http://localhost:8000
     """
-    from scr.api import open_edits
     from scr.batch import Batch, read_questions, resume
     from scr.context import FORMS
     from scr.engines import Sampling
@@ -66,8 +65,8 @@ def batch(
     total = _count(input_)
     done = resume(Path(output)) if output != "-" else []
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    with open_edits(
-        store or default_store(),
+    with opened_edits(
+        store,
         namespace=namespace,
         scope=scope,
         threshold=threshold,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from scr.commands.opening import default_store, opened_store
+from scr.commands import opening
+from scr.commands.opening import opened_store
 from scr.commands.options import NAMESPACE, ApiKey, BaseUrl, EncoderName, Json, Namespace, Store
 from scr.commands.output import dim, note, say, say_json, styled
 
@@ -111,7 +112,7 @@ def doctor(
     """
     from scr.diagnosis import diagnose
 
-    findings = diagnose(store or default_store(), namespace, base_url, api_key)
+    findings = diagnose(store or opening.default_store(), namespace, base_url, api_key)
     if json_:
         say_json([{"name": one.name, "ok": one.ok, "detail": one.detail} for one in findings])
     else:

@@ -65,7 +65,7 @@ def add(
         "valid_to": valid_to,
     }
     new = NewFact.of(record)
-    with opened_store(store, namespace, encoder) as facts:
+    with opened_store(store, namespace, encoder, make=True) as facts:
         added = facts.add(new, on_conflict=on_conflict)
     if json_:
         say_json({**added.fact.to_json(), "superseded": [one.id for one in added.superseded]})

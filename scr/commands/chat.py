@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scr.commands import options
 from scr.commands.asking import say_decision
-from scr.commands.opening import default_store
+from scr.commands.opening import opened_edits
 from scr.commands.output import dim, fact_line, note, say
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def chat(
 
       scr chat --base-url http://localhost:8000
     """
-    from scr.api import open_edits
     from scr.engines import Sampling
 
-    with open_edits(
-        store or default_store(),
+    with opened_edits(
+        store,
+        make=True,
         namespace=namespace,
         scope=scope,
         threshold=threshold,

@@ -65,7 +65,7 @@ def import_(
             "mend it, or leave bad lines out with --skip-bad"
         )
     facts = [line.fact for line in lines if line.fact]
-    with opened_store(store, namespace, encoder) as opened, bar("Importing", len(facts)) as advance:
+    with opened_store(store, namespace, encoder, make=True) as opened, bar("Importing", len(facts)) as advance:
         done = opened.add_all(facts, on_conflict=on_conflict, progress=advance)
     if json_:
         errors = [{"file": line.file, "line": line.number, "reason": line.reason} for line in bad[:_REPORTED]]

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scr.errors import UsageError
 
 if TYPE_CHECKING:
+    from scr.api import Edits
     from scr.engines import Prompt
     from scr.store import FactStore
 
@@ -27,12 +28,33 @@ def default_store() -> Path:
 
 
 @contextmanager
-def opened_store(path: Path | None, namespace: str, encoder: str | None = None) -> Iterator[FactStore]:
-    """The store that the options name, closed at the end."""
+def opened_store(
+    path: Path | None, namespace: str, encoder: str | None = None, *, make: bool = False
+) -> Iterator[FactStore]:
+    """The store that the options name, closed at the end.
+
+    The default store is made when it is first looked at. Another one may be a slip of the pen, so that only a command
+    which puts facts into it makes it.
+
+    Raises:
+        UnknownStore: there is none, and it is not to be made.
+    """
     from scr.store import FactStore
 
-    with FactStore.open(path or default_store(), namespace=namespace, encoder=encoder) as store:
+    folder = path or default_store()
+    with FactStore.open(folder, namespace=namespace, encoder=encoder, make=make or path is None) as store:
         yield store
+
+
+def opened_edits(path: Path | None, *, make: bool = False, **others: Any) -> Edits:
+    """The store and model that the options name; ``others`` are :func:`scr.api.open_edits`'s.
+
+    Raises:
+        UnknownStore: there is none, and it is not to be made; see :func:`opened_store`.
+    """
+    from scr.api import open_edits
+
+    return open_edits(path or default_store(), make=make or path is None, **others)
 
 
 def moment(text: str | None) -> datetime | None:

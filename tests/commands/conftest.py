@@ -47,7 +47,8 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def scr(tmp_path: Path, kept: KeptEncoder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Scr:
-    """``scr("add", "…", stdin=b"…")`` on a store of the test's own."""
+    """``scr("add", "…", stdin=b"…")``; the default store is one of the test's own."""
+    import scr.commands.opening
     import scr.encoder
 
     real = scr.encoder.open_encoder
@@ -56,7 +57,7 @@ def scr(tmp_path: Path, kept: KeptEncoder, monkeypatch: pytest.MonkeyPatch, caps
         return kept if name in (None, DEFAULT_ENCODER) else real(name)
 
     monkeypatch.setattr(scr.encoder, "open_encoder", open_encoder)
-    monkeypatch.setenv("SCR_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(scr.commands.opening, "default_store", lambda: tmp_path / "store")
 
     def call(*arguments: object, stdin: bytes = b"") -> Ran:
         capsys.readouterr()

@@ -253,6 +253,34 @@ def test_a_store_that_is_a_file(scr: Scr, tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
+READING = ["list", "show abcd", "search x", "export", "log", "check x", "ask x", "ask x --bare", "batch IN -o OUT"]
+OTHERS = ["update abcd x", "remove abcd", "undo", "store info", "store verify", "store rebuild"]
+
+
+@pytest.mark.parametrize("command", [*READING, *OTHERS])
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_store_that_is_not_there_is_made_by_those_that_fill_it(
+    scr: Scr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, by_variable: bool
+) -> None:
+    (tmp_path / "IN").write_text('{"query": "Who?"}\n')
+    monkeypatch.chdir(tmp_path)
+    if by_variable:
+        monkeypatch.setenv("SCR_STORE", "slip")
+    ran = scr(*command.split(), *([] if by_variable else ["--store", "slip"]))
+    assert (ran.status, ran.out) == (2, "")
+    assert (
+        ran.err == f"error: there is no store in {tmp_path / 'slip'}: give another --store, or make it with `scr add`\n"
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"IN"}
+
+
+def test_the_default_store_is_there_from_the_start(scr: Scr, tmp_path: Path) -> None:
+    assert scr("list", "--json").json == []
+    assert scr("store", "verify").status == 0
+    scr("import", "-", "--store", tmp_path / "new", stdin=LYON.encode())
+    assert scr("list", "--store", tmp_path / "new").out.count("Lyon") == 1
+
+
 def test_a_store_that_is_no_ledger(scr: Scr, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "ledger.sqlite").write_bytes(b"no database" * 1000)

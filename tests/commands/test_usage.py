@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scr.store import FactStore
 from scr.version import __version__
 
 from .conftest import Scr
@@ -62,6 +63,7 @@ def test_help_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_imports_what_it_needs(tmp_path: Path, command: list[str], unneeded: set[str]) -> None:
+    FactStore.open(tmp_path / "store").close()
     assert modules_after(*command, store=tmp_path / "store") & unneeded == set()
 
 
