@@ -54,10 +54,15 @@ _PATTERNS = tuple(
         r"(?P<object>.+)$",
     )
 )
+_OF_NOUNS = _PATTERNS[:2]
 _FILLER = re.compile(r"\b(?:the|a|an|name of|current|currently|official|new|now)\b")
 # An open class has many members, and what something is not leaves open what it is.
 _OPEN = re.compile(
     r"^(?:one|some|part|member|many|several|a few|not|no longer|never)\b|\b(?:one|some|part) of\b", re.IGNORECASE
+)
+# "The Lord of the Rings is a novel", "… was first published in 1954": a title and what is said of it, no value.
+_PREDICATE = re.compile(
+    r"(?:an?|not) |(?:[a-z]+ly |first |best )?[a-z]+ (?:in|on|at|by|to|as|from|with|for|after|into|near|under)\b"
 )
 _DATE = re.compile(
     r"(?:(?:the|of|early|late|mid|about|around|circa|century|bce?|ad|ce|spring|summer|autumn|fall|winter"
@@ -81,7 +86,7 @@ def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
     if len(sentence) > _LONGEST_SENTENCE or re.search(r"[.!?;]\s|\n", sentence):
         return None
     for pattern in _PATTERNS:
-        if (match := pattern.match(sentence)) and not _OPEN.search(match["object"]):
+        if (match := pattern.match(sentence)) and _is_value(match, pattern):
             subject, relation, value = (_normalise(match[name]) for name in ("subject", "relation", "object"))
             # Where and when something happened are two relations, though "in" serves for both.
             if relation.endswith((" in", " on", " at")) and _DATE.fullmatch(match["object"]):
@@ -89,6 +94,11 @@ def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
             if subject and relation:
                 return subject, relation, value
     return None
+
+
+def _is_value(match: re.Match[str], pattern: re.Pattern[str]) -> bool:
+    said = match["object"]
+    return not _OPEN.search(said) and not (pattern in _OF_NOUNS and _PREDICATE.match(said))
 
 
 def _overlap(one: AnyFact, other: AnyFact) -> bool:

@@ -28,6 +28,10 @@ CONTRADICT = [
 ]
 
 AGREE_OR_DIFFER = [
+    # A title with "of" in it is a subject, and not the relation of one.
+    ("The Lord of the Rings was written by Tolkien.", "The Lord of the Rings is set in Middle-earth."),
+    ("The Court of Tomorrow is a ballad.", "The Court of Tomorrow was first published in 1900."),
+    ("The Shadow of the North was originally written in Polish.", "The Shadow of the North is a comedy."),
     # the same, said twice
     ("The capital of France is Paris.", "Paris is the capital of France."),
     ("The capital of France is Paris.", "The official capital of France is now Paris!"),
