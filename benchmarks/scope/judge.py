@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scr.scope.training.measure import auroc, average_precision, calibration_error
+from scr.scope.measure import auroc, average_precision, calibration_error
 
 from .sets import IN_SCOPE, ScopeSet
 

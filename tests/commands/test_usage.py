@@ -19,7 +19,9 @@ from .conftest import Scr
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "numpy", "faiss", "onnxruntime", "onnx", "jinja2", "httpx", "sqlite3", "tokenizers")
 COMMANDS = ["demo", "add", "import", "list", "show", "search", "export", "update", "remove", "undo", "log"]
-COMMANDS += ["check", "ask", "chat", "batch", "doctor", "store"]
+COMMANDS += ["check", "ask", "chat", "batch", "doctor", "scope", "store"]
+SCOPE = ["eval", "calibrate", "train"]
+STORE = ["info", "verify", "rebuild"]
 
 
 def started(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -73,7 +75,9 @@ def test_help_lists_every_command_in_full(scr: Scr) -> None:
     assert "..." not in told.split("Commands:\n")[1], "a summary was cut off: make it shorter"
 
 
-@pytest.mark.parametrize("command", [*COMMANDS[:-1], "store info", "store verify", "store rebuild"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS[:-2], *(f"scope {name}" for name in SCOPE), *(f"store {name}" for name in STORE)]
+)
 def test_every_command_has_help_with_an_example(scr: Scr, command: str) -> None:
     told = scr(*command.split(), "-h")
     assert (told.status, told.err) == (0, "")

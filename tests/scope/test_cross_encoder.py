@@ -14,7 +14,7 @@ from scr.errors import AssetError
 from scr.facts import Fact, new_id
 from scr.scope import Candidate, ScopeClassifier
 from scr.scope.cross_encoder import SHIPPED, CrossEncoder, CrossEncoderConfig
-from scr.scope.training.measure import auroc
+from scr.scope.measure import auroc
 
 NEAR_MISSES = Path(__file__).parent / "near_misses.jsonl"
 needs_weights = pytest.mark.skipif(

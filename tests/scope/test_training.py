@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from scr.scope.measure import auroc, average_precision, calibration_error, platt
 from scr.scope.training.build import Builder
-from scr.scope.training.measure import auroc, average_precision, calibration_error, platt
 from scr.scope.training.pairs import Probe, Record, split_of
 from scr.scope.training.relations import library, relation_of, sharp
 

@@ -1,24 +1,18 @@
-"""Trained weights → a folder that ships: calibrated on held-out pairs, with a threshold.
-
-`python -m scr.scope.training.export --data DATA --run FOLDER --to WEIGHTS`
-"""
+"""Trained weights → a folder that can be opened: calibrated on held-out pairs, with a threshold and a model card."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from scr.scope.cross_encoder import CrossEncoder, CrossEncoderConfig
+from scr.scope.measure import auroc, calibration_error, platt
 
-from .data import make_pairs
-from .measure import auroc, calibration_error, platt
 from .pairs import Pair
-from .train import CHOOSING, Settings
 
 TRAINED_ON = (
     "KnowEdit WikiData_counterfact and WikiData_recent, training files (Apache-2.0)",
@@ -27,62 +21,70 @@ TRAINED_ON = (
     "PokeMQA pairs (MIT)",
     "WikiFactDiff (MIT)",
 )
+_UNRELATED = ("general", "task")
+_NEAR_MISSES_ABOVE = 0.02
 
 
-def held_out(folder: Path, settings: Settings) -> list[Pair]:
-    """Held-out pairs that neither the training nor the choice of the best weights saw."""
-    pairs = make_pairs(folder, settings.seed, settings.rounds)
-    return [pair for pair in pairs if pair.split == "tune"][CHOOSING:]
-
-
-def export(pairs: list[Pair], trained: Path, target: Path, arithmetic: str, near_miss_rate: float) -> dict[str, float]:
-    """Write weights and a calibrated config.json into a folder.
+def export(
+    pairs: Sequence[Pair], trained: Path, target: Path, trained_on: Sequence[str], arithmetic: str = "fp32"
+) -> dict[str, float]:
+    """Write weights, a calibrated config.json and a model card into a folder.
 
     Args:
         pairs: held-out pairs.
         trained: `trained.safetensors` of a run.
         target: folder to write.
+        trained_on: names of the data, for the reader.
         arithmetic: see `CrossEncoderConfig`.
-        near_miss_rate: share of the held-out near-misses that may lie above the threshold.
 
     Returns:
         figures on the held-out pairs.
     """
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(trained, target / "model.safetensors")
-    config = CrossEncoderConfig(arithmetic=arithmetic, trained_on=TRAINED_ON)
+    config = CrossEncoderConfig(arithmetic=arithmetic, trained_on=tuple(trained_on))
     config.write(target)
     logits = CrossEncoder.from_pretrained(target).logits([(pair.fact, pair.query) for pair in pairs])
     labels = np.array([pair.label > 0.5 for pair in pairs])
     scale, shift = platt(logits, labels)
     chances = 1 / (1 + np.exp(-(scale * logits + shift)))
-    misses = np.array([not pair.label and pair.kind not in ("general", "task") for pair in pairs])
-    threshold = float(np.clip(np.quantile(chances[misses], 1 - near_miss_rate), 0.5, 0.95))
-    replace(config, scale=scale, shift=shift, threshold=round(threshold, 3)).write(target)
-    return {
+    misses = np.array([not pair.label and pair.kind not in _UNRELATED for pair in pairs])
+    threshold = round(float(np.clip(np.quantile(chances[misses], 1 - _NEAR_MISSES_ABOVE), 0.5, 0.95)), 3)
+    config = replace(config, scale=scale, shift=shift, threshold=threshold)
+    config.write(target)
+    figures = {
         "pairs": len(pairs),
-        "auroc": auroc(chances[labels], chances[~labels]),
-        "calibration_error": calibration_error(chances, labels),
+        "auroc": round(auroc(chances[labels], chances[~labels]), 4),
+        "calibration_error": round(calibration_error(chances, labels), 4),
         "threshold": threshold,
-        "recall": float(np.mean(chances[labels] >= threshold)),
-        "near_misses_above": float(np.mean(chances[misses] >= threshold)),
+        "recall": round(float(np.mean(chances[labels] >= threshold)), 4),
+        "near_misses_above": round(float(np.mean(chances[misses] >= threshold)), 4),
     }
+    (target / "README.md").write_text(card(config, figures), encoding="utf-8")
+    return figures
 
 
-def main() -> None:
-    """Read the options, export, print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--run", type=Path, required=True, help="folder that the training wrote")
-    parser.add_argument("--to", type=Path, required=True, help="folder to write")
-    parser.add_argument("--arithmetic", choices=("fp32", "int8"), default="fp32")
-    parser.add_argument("--near-miss-rate", type=float, default=0.02)
-    given = parser.parse_args()
-    settings = Settings(**json.loads((given.run / "settings.json").read_text(encoding="utf-8")))
-    trained = given.run / "trained.safetensors"
-    figures = export(held_out(given.data, settings), trained, given.to, given.arithmetic, given.near_miss_rate)
-    print(json.dumps(figures, indent=1))  # noqa: T201 - a command's output
+def card(config: CrossEncoderConfig, figures: dict[str, float]) -> str:
+    """The model card: what the classifier is, what it was trained on, what was measured."""
+    data = "\n".join(f"- {name}" for name in config.trained_on)
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in figures.items())
+    return f"""# A scope classifier of scr
 
+Reads a fact and a query together and says how probable it is that the fact governs the query. A cross-encoder that
+starts from {config.base}: mean pooling, one linear layer. The files hold what training changed, in half precision; word
+and position embeddings are the base's own.
 
-if __name__ == "__main__":
-    main()
+Open it with `--scope FOLDER`, or `CrossEncoder.from_pretrained("FOLDER")` of `scr.scope.cross_encoder`.
+
+Trained on:
+
+{data}
+
+Measured on held-out pairs of the same kinds, whose subjects the training has not seen:
+
+| figure | value |
+| --- | --- |
+{rows}
+
+A fact applies from a probability of {config.threshold:g} on; `scr scope calibrate` sets that by an error budget.
+"""

@@ -1,15 +1,9 @@
-"""Train the scope classifier: `python -m scr.scope.training.train --data DATA --base MINILM --out FOLDER`.
-
-Seeded, resumable (the same command goes on from the last checkpoint), on CPU or GPU.
-"""
+"""Training the scope classifier: seeded, resumable from its last checkpoint, on CPU or GPU."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +14,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .data import Tokens, make_pairs, tokenise
-from .measure import auroc
+from scr.progress import bar
+from scr.scope.measure import auroc
+
+from .data import Tokens, tokenise
 from .model import PairModel
 from .pairs import Pair
 
@@ -49,7 +45,7 @@ class Settings:
 
     seed: int = 0
     rounds: int = 1
-    pairs: int = 250_000
+    pairs: int = 330_000
     batch: int = 64
     rate: float = 2e-4
     warmup: int = 150
@@ -109,24 +105,25 @@ class Trainer:
         for _ in range(self.step):
             next(feed)
         losses: list[float] = []
-        begun, first = time.monotonic(), self.step
-        while self.step < self.settings.steps:
-            losses.append(self.learn(train, next(feed)))
-            self.step += 1
-            if self.step % 20 == 0:
-                speed = (self.step - first) * self.settings.batch / (time.monotonic() - begun)
-                sys.stderr.write(
-                    f"\r{self.step}/{self.settings.steps}  loss {np.mean(losses[-100:]):.4f}  {speed:.0f} pairs/s "
-                )
-                sys.stderr.flush()
-            if self.step % self.settings.every == 0 or self.step == self.settings.steps:
-                figures = self.evaluate(tune, kinds) | {"step": self.step, "train_loss": float(np.mean(losses[-300:]))}
-                with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(figures) + "\n")
-                if figures["loss"] < best:
-                    best = figures["loss"]
-                    self.model.save_trained(self.out / "trained.safetensors")
-                self.checkpoint(best)
+        with bar("Training (steps)", self.settings.steps) as advance:
+            advance(self.step)
+            while self.step < self.settings.steps:
+                losses.append(self.learn(train, next(feed)))
+                self.step += 1
+                advance(1)
+                if self.step % self.settings.every == 0 or self.step == self.settings.steps:
+                    best = self.take_stock(tune, kinds, float(np.mean(losses[-300:])), best)
+
+    def take_stock(self, tune: Tokens, kinds: list[str], train_loss: float, best: float) -> float:
+        """Measure, log, keep the weights if they are the best so far, write a checkpoint; the best held-out loss."""
+        figures = self.evaluate(tune, kinds) | {"step": self.step, "train_loss": train_loss}
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(figures) + "\n")
+        if figures["loss"] < best:
+            best = figures["loss"]
+            self.model.save_trained(self.out / "trained.safetensors")
+        self.checkpoint(best)
+        return best
 
     def learn(self, data: Tokens, rows: NDArray[np.int64]) -> float:
         """One optimiser step; its loss."""
@@ -212,22 +209,20 @@ def split(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
     return train, tune[:CHOOSING]
 
 
-def main() -> None:
-    """Read the options, make the pairs, train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--base", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and weights")
-    parser.add_argument("--init", type=Path, help="trained.safetensors to start from instead of the base")
-    for name, value in asdict(Settings()).items():
-        parser.add_argument(f"--{name}", type=type(value), default=value)
-    given = vars(parser.parse_args())
-    folder, base, out, init = (given.pop(name) for name in ("data", "base", "out", "init"))
-    settings = Settings(**given)
+def fit(train: list[Pair], tune: list[Pair], base: Path, out: Path, settings: Settings, init: Path | None) -> None:
+    """Train on pairs, or go on with a run that was cut off.
+
+    Args:
+        train: to learn from.
+        tune: held out, to choose the best weights by.
+        base: folder of all-MiniLM-L6-v2.
+        out: folder for checkpoints, log and `trained.safetensors`.
+        settings: of the run.
+        init: `trained.safetensors` to start from instead of the base.
+    """
     out.mkdir(parents=True, exist_ok=True)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
     torch.manual_seed(settings.seed)
-    train, tune = split(make_pairs(folder, settings.seed, settings.rounds))
     tokenizer = base / "tokenizer.json"
     model = PairModel(base)
     if init:
@@ -235,7 +230,3 @@ def main() -> None:
     Trainer(model, settings, out).run(
         tokenise(train, tokenizer), tokenise(tune, tokenizer), [pair.kind for pair in tune]
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,108 @@
+"""A classifier trained further on pairs of one's own, or from nothing on the public sets: `scr scope train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import xxhash
+
+from scr.assets import minilm_folder
+from scr.errors import MissingExtra, UsageError
+from scr.scope.cross_encoder import SHIPPED
+
+from .pairs import Pair, Split
+
+_TUNE_SHARE = 15
+_LEAST_PAIRS = 40
+_EPOCHS = 4
+
+
+def own_pairs(judged: Sequence[tuple[str, str, bool]]) -> list[Pair]:
+    """Pairs of (fact, query, whether it governs); the pairs of about one query in seven are held out.
+
+    Raises:
+        UsageError: they are too few, or one part lacks a label.
+    """
+    pairs = [
+        Pair(fact, query, float(governs), "governs" if governs else "near", "own", _part_of(query))
+        for fact, query, governs in judged
+    ]
+    for part in ("train", "tune"):
+        labels = {pair.label for pair in pairs if pair.split == part}
+        if len(pairs) < _LEAST_PAIRS or labels != {0.0, 1.0}:
+            raise UsageError(
+                f"{len(pairs)} pairs are too few to train on: give more queries, in scope and out of it, near the facts"
+            )
+    return pairs
+
+
+def _part_of(query: str) -> Split:
+    return "tune" if xxhash.xxh64_intdigest(query.encode()) % 100 < _TUNE_SHARE else "train"
+
+
+def train_own(pairs: Sequence[Pair], out: Path, *, start: Path = SHIPPED, seed: int = 0) -> dict[str, float]:
+    """Train a classifier further on pairs of one's own; a run that was cut off goes on.
+
+    Args:
+        pairs: of `own_pairs`.
+        out: folder for the classifier; checkpoints lie in its folder `training`.
+        start: folder of the classifier to start from.
+        seed: of the order.
+
+    Returns:
+        figures on the held-out pairs.
+
+    Raises:
+        MissingExtra: torch or transformers are not installed.
+    """
+    try:
+        from .export import export
+        from .train import Settings, fit
+    except ModuleNotFoundError:
+        raise MissingExtra("local", "training") from None
+
+    train = [pair for pair in pairs if pair.split == "train"]
+    tune = [pair for pair in pairs if pair.split == "tune"]
+    settings = Settings(
+        seed=seed, pairs=_EPOCHS * len(train), batch=min(32, len(train)), rate=5e-5, warmup=10, every=50, cooling=0.5
+    )
+    run = out / "training"
+    fit(train, tune, minilm_folder(), run, settings, start / "model.safetensors")
+    return export(tune, run / "trained.safetensors", out, ("the user's own pairs",))
+
+
+def train_public(data: Path, out: Path, *, pairs: int | None = None, seed: int = 0) -> dict[str, float]:
+    """Train the classifier that ships, from all-MiniLM-L6-v2 and the public sets; a run that was cut off goes on.
+
+    Args:
+        data: folder of the sets, laid out as `sources` reads them.
+        out: folder for the classifier; checkpoints lie in its folder `training`.
+        pairs: how many to train on; None is as many as the weights that ship have seen.
+        seed: of pairs, order and initial weights.
+
+    Returns:
+        figures on held-out pairs.
+
+    Raises:
+        MissingExtra: torch or transformers are not installed.
+        UsageError: a set is missing.
+    """
+    try:
+        from .data import make_pairs
+        from .export import TRAINED_ON, export
+        from .train import CHOOSING, Settings, fit, split
+    except ModuleNotFoundError:
+        raise MissingExtra("local", "training") from None
+
+    settings = replace(Settings(), seed=seed, pairs=pairs or Settings.pairs)
+    try:
+        every = make_pairs(data, settings.seed, settings.rounds)
+    except FileNotFoundError as error:
+        raise UsageError(f"{error.filename} is missing: give the folder of the public sets") from None
+    train, tune = split(every)
+    run = out / "training"
+    fit(train, tune, minilm_folder(), run, settings, None)
+    held_out = [pair for pair in every if pair.split == "tune"][CHOOSING:]
+    return export(held_out, run / "trained.safetensors", out, TRAINED_ON)
