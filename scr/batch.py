@@ -1,15 +1,15 @@
-"""Questions in bulk: read a line at a time, answered in parallel, written in order, gone on with after a kill."""
+"""Questions in bulk: read a line at a time, answered in parallel, each answer written when it is there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
+from scr.answers import Answers, Record
 from scr.context import Context
 from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.errors import EngineError, EngineRefused, EngineUnavailable, ModelNotFound, QueryError, UsageError
@@ -41,6 +41,10 @@ class Question:
     sampling: Sampling
     openai: bool = False
     flaw: str | None = None
+
+
+_Placed: TypeAlias = tuple[int, Question]
+"""A question with its place in the input, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,32 +128,6 @@ def _number(body: Mapping[str, Any], name: str, default: Any) -> Any:
     return value
 
 
-def resume(output: Path) -> list[str | int]:
-    """Ids that an earlier run has written, in order; a last line that was cut off is taken away.
-
-    Raises:
-        UsageError: the file is not one that this wrote, or cannot be one.
-    """
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder or lies in none: choose another -o")
-    if not output.exists():
-        return []
-    done: list[str | int] = []
-    with output.open("r+b") as file:
-        end = 0
-        for data in file:
-            if not data.endswith(b"\n"):
-                break
-            try:
-                record = json.loads(data)
-                done.append(record["custom_id"] if "custom_id" in record else record["id"])
-            except (ValueError, KeyError, TypeError):
-                raise UsageError(f"{output} is not an output of `scr batch`: choose another -o") from None
-            end += len(data)
-        file.truncate(end)
-    return done
-
-
 class Batch:
     """Answers questions through a pipeline, chunk by chunk.
 
@@ -162,61 +140,54 @@ class Batch:
     def __init__(self, pipeline: Pipeline, mode: Mode = "edited", chunk: int = 256) -> None:
         self._pipeline, self._mode, self._chunk = pipeline, mode, chunk
 
-    def run(
-        self, questions: Iterable[Question], done: Sequence[str | int], out: TextIO, progress: Callable[[int], None]
-    ) -> Counts:
-        """Answer what is not done yet; every line that was written is complete.
+    def run(self, questions: Iterable[Question], answers: Answers, progress: Callable[[int], None]) -> Counts:
+        """Answer what is not done yet; each answer is written when it is there.
 
         Raises:
             UsageError: the lines that are done are not the first ones of the input.
-            EngineError: the server cannot be used at all; what was written stays.
+            EngineError: the server cannot be used at all; what was answered stays.
         """
-        remaining = iter(questions)
-        for identity, question in zip(done, remaining, strict=False):
-            if question.id != identity:
-                raise UsageError(
-                    f"the output goes on another input: it has {identity!r} where the input has {question.id!r}: "
-                    "choose another -o"
-                )
-            progress(1)
+        remaining = enumerate(questions)
+        _pass_over(remaining, answers.done, progress)
         answered = failed = 0
+        resumed = len(answers.done)
         while chunk := list(islice(remaining, self._chunk)):
-            records = self._answer(chunk)
-            for record in records:
-                out.write(json.dumps(record, ensure_ascii=False) + "\n")
-            out.flush()
-            bad = sum(1 for record in records if record.get("error"))
-            answered, failed = answered + len(records) - bad, failed + bad
-            progress(len(records))
-        return Counts(answered, failed, len(done))
+            asked = list(_unclaimed(chunk, answers, progress))
+            resumed += len(chunk) - len(asked)
+            with closing(self._answer(asked)) as records:
+                for place, record in records:
+                    answers.put(place, record)
+                    progress(1)
+                    failed += bool(record.get("error"))
+                    answered += not record.get("error")
+        return Counts(answered, failed, resumed)
 
-    def _answer(self, chunk: Sequence[Question]) -> list[dict[str, Any]]:
-        records: dict[int, dict[str, Any]] = {}
-        good = [place for place, question in enumerate(chunk) if question.prompt is not None]
-        for place, question in enumerate(chunk):
+    def _answer(self, asked: Sequence[_Placed]) -> Generator[tuple[int, Record], None, None]:
+        """Places and records, each as soon as it is there."""
+        for place, question in asked:
             if question.flaw:
-                records[place] = _error(question, question.flaw)
-        good.sort(key=lambda place: repr(chunk[place].sampling))
-        for _, group in groupby(good, key=lambda place: chunk[place].sampling):
-            places = list(group)
-            records.update(zip(places, self._alike([chunk[place] for place in places]), strict=True))
-        return [records[place] for place in range(len(chunk))]
+                yield place, _error(question, question.flaw)
+        good = [one for one in asked if one[1].prompt is not None]
+        good.sort(key=lambda one: repr(one[1].sampling))
+        for sampling, group in groupby(good, key=lambda one: one[1].sampling):
+            yield from self._alike(list(group), sampling)
 
-    def _alike(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+    def _alike(self, asked: Sequence[_Placed], sampling: Sampling) -> Generator[tuple[int, Record], None, None]:
         """Records for questions of one sampling; one that fails does not stop the others."""
-        prompts = [question.prompt for question in questions if question.prompt is not None]
+        prompts = [question.prompt for _, question in asked if question.prompt is not None]
         edited = [_Edited()] * len(prompts) if self._mode == "bare" else self._edit(prompts)
-        asked = {place: edit.given(prompts[place]) for place, edit in enumerate(edited) if edit.flaw is None}
-        said = self._complete(asked, questions[0].sampling)
-        bare: dict[int, Outcome] = said if self._mode != "edited" else {}
-        if self._mode == "compare":
-            # Out of scope the bare answer is the answer: the request was the same.
-            again = [place for place in said if edited[place].shown and isinstance(said[place], Completion)]
-            bare = {**said, **self._complete({place: prompts[place] for place in again}, questions[0].sampling)}
-        return [
-            _record(question, edited[place], said.get(place), bare.get(place))
-            for place, question in enumerate(questions)
-        ]
+        requests: list[tuple[int, Prompt]] = []
+        for number, (edit, prompt) in enumerate(zip(edited, prompts, strict=True)):
+            if edit.flaw is None:
+                # Out of scope the bare answer is the answer: the request is the same.
+                both = self._mode == "compare" and edit.shown
+                requests += [(number, edit.given(prompt)), *([(number, prompt)] if both else [])]
+            else:
+                yield asked[number][0], _error(asked[number][1], edit.flaw)
+        with closing(self._outcomes([prompt for _, prompt in requests], sampling)) as outcomes:
+            for number, said in _whole([number for number, _ in requests], outcomes):
+                bare = said[-1] if self._mode == "compare" else None
+                yield asked[number][0], _record(asked[number][1], edited[number], said[0], bare)
 
     def _edit(self, prompts: Sequence[Prompt]) -> list[_Edited]:
         edited = []
@@ -227,22 +198,54 @@ class Batch:
                 edited.append(_Edited(decision, flaw=str(error)))
         return edited
 
-    def _complete(self, prompts: Mapping[int, Prompt], sampling: Sampling) -> dict[int, Outcome]:
-        """Ask the model; keys are places, in and out."""
+    def _outcomes(self, prompts: Sequence[Prompt], sampling: Sampling) -> Generator[tuple[int, Outcome], None, None]:
+        """Ask the model: the place of each prompt and what became of it, as it comes."""
         engine = self._pipeline.engine
         if engine is None:
             raise ValueError("this pipeline has no engine: give it one to ask")
-        places = list(prompts)
-        said: dict[int, Outcome] = {}
         with ExitStack() as leaving:
-            outcomes = engine.generate_each([prompts[place] for place in places], sampling)
+            outcomes = engine.generate_each(prompts, sampling)
             # Leaving it is what stops the questions that are under way; that is not left to the garbage collector.
             leaving.callback(getattr(outcomes, "close", lambda: None))
-            for number, outcome in outcomes:
+            for place, outcome in outcomes:
                 if isinstance(outcome, _FATAL):
                     raise outcome
-                said[places[number]] = outcome
-        return said
+                yield place, outcome
+
+
+def _pass_over(questions: Iterator[_Placed], done: Sequence[str | int], progress: Callable[[int], None]) -> None:
+    for identity, (_, question) in zip(done, questions, strict=False):
+        if question.id != identity:
+            raise UsageError(
+                f"the output goes on another input: it has {identity!r} where the input has {question.id!r}: "
+                "choose another -o"
+            )
+        progress(1)
+
+
+def _unclaimed(chunk: Iterable[_Placed], answers: Answers, progress: Callable[[int], None]) -> Iterator[_Placed]:
+    """The questions whose answers did not wait for their turn when an earlier run ended."""
+    for place, question in chunk:
+        if record := answers.claim(place, question.id):
+            answers.put(place, record)
+            progress(1)
+        else:
+            yield place, question
+
+
+def _whole(
+    numbers: Sequence[int], outcomes: Iterable[tuple[int, Outcome]]
+) -> Iterator[tuple[int, tuple[Outcome, ...]]]:
+    """Gather the outcomes of the prompts that share a number, in their order; yields a number when all are there."""
+    places: dict[int, list[int]] = {}
+    for place, number in enumerate(numbers):
+        places.setdefault(number, []).append(place)
+    there: dict[int, Outcome] = {}
+    for place, outcome in outcomes:
+        there[place] = outcome
+        wanted = places[numbers[place]]
+        if all(one in there for one in wanted):
+            yield numbers[place], tuple(there.pop(one) for one in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +264,8 @@ class _Edited:
         return self.context.prompt if self.context else prompt
 
 
-def _record(question: Question, edited: _Edited, said: Outcome | None, bare: Outcome | None) -> dict[str, Any]:
-    failure = edited.flaw or next((str(one) for one in (said, bare) if isinstance(one, EngineError)), None)
+def _record(question: Question, edited: _Edited, said: Outcome, bare: Outcome | None) -> Record:
+    failure = next((str(one) for one in (said, bare) if isinstance(one, EngineError)), None)
     if failure or not isinstance(said, Completion):
         return _error(question, failure or "the model gave no answer")
     facts = [fact.id for fact in edited.shown]
@@ -270,15 +273,13 @@ def _record(question: Question, edited: _Edited, said: Outcome | None, bare: Out
     if question.openai:
         return _openai_record(question, said, facts, plain)
     query = question.prompt if isinstance(question.prompt, str) else text_of((question.prompt or [{}])[-1])
-    record: dict[str, Any] = {"id": question.id, "query": query, "answer": said.text}
+    record: Record = {"id": question.id, "query": query, "answer": said.text}
     if edited.decision:
         record |= {"in_scope": edited.decision.in_scope, "facts": facts}
     return record if plain is None else {**record, "bare_answer": plain}
 
 
-def _openai_record(
-    question: Question, completion: Completion, facts: Sequence[str], bare: str | None
-) -> dict[str, Any]:
+def _openai_record(question: Question, completion: Completion, facts: Sequence[str], bare: str | None) -> Record:
     chat = not isinstance(question.prompt, str)
     said = {"message": {"role": "assistant", "content": completion.text}} if chat else {"text": completion.text}
     body: dict[str, Any] = {
@@ -294,7 +295,7 @@ def _openai_record(
     return {"custom_id": question.id, "response": {"status_code": 200, "body": body}, "error": None}
 
 
-def _error(question: Question, message: str) -> dict[str, Any]:
+def _error(question: Question, message: str) -> Record:
     if question.openai:
         return {"custom_id": question.id, "response": None, "error": {"code": "failed", "message": message}}
     return {"id": question.id, "error": message}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from scr.batch import Batch, Counts, Question, read_questions, resume
+from scr.answers import Answers, resume
+from scr.batch import Batch, Counts, Mode, Question, read_questions
 from scr.context import ContextBuilder
-from scr.engines import Sampling
-from scr.errors import UsageError
+from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.facts import NewFact
 from scr.pipeline import Pipeline
 from scr.scope.opening import open_scope
@@ -68,7 +69,7 @@ def test_input_is_read_a_chunk_at_a_time(store: FactStore) -> None:
             yield Question(number, [{"role": "user", "content": f"What is thing {number}?"}], GREEDY)
 
     pipeline = Pipeline(store, open_scope(), ContextBuilder(), Recorder())
-    assert Batch(pipeline, chunk=8).run(endless(), [], out, lambda _: None) == Counts(50, 0, 0)
+    assert Batch(pipeline, chunk=8).run(endless(), Answers(out), lambda _: None) == Counts(50, 0, 0)
     assert max(ahead) < 8
     assert [json.loads(line)["id"] for line in out.getvalue().splitlines()] == [*range(50)]
 
@@ -77,19 +78,64 @@ def test_questions_of_different_sampling_keep_their_order(store: FactStore) -> N
     recorder, out = Recorder(), io.StringIO()
     pipeline = Pipeline(store, open_scope(), ContextBuilder(), recorder)
     mixed = [Question(n, f"text {n}", Sampling(max_tokens=1 + n % 2)) for n in range(6)]
-    Batch(pipeline).run(mixed, [], out, lambda _: None)
+    Batch(pipeline).run(mixed, Answers(out), lambda _: None)
     assert [json.loads(line)["query"] for line in out.getvalue().splitlines()] == [f"text {n}" for n in range(6)]
     assert recorder.given == [f"text {n}" for n in (0, 2, 4, 1, 3, 5)], "one call for each sampling"
 
 
-def test_resume_reads_ids_and_cuts_a_torn_line(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert resume(out) == []
-    out.write_bytes(b'{"id": 1, "answer": "x"}\n{"custom_id": "b", "error": null}\n{"id": 3, "ans')
-    assert resume(out) == [1, "b"]
-    assert out.read_bytes().endswith(b"null}\n")
-    for content in (b"[1]\n", b'{"answer": "x"}\n', b"\xff\n"):
-        out.write_bytes(content)
-        with pytest.raises(UsageError, match="-o"):
-            resume(out)
-        assert out.read_bytes() == content
+class Backwards(Recorder):
+    """Answers the last prompt first, one by one, and is cut off after so many."""
+
+    def __init__(self, lasting: int) -> None:
+        super().__init__()
+        self.lasting = lasting
+        self.left = False
+
+    def generate_each(self, prompts: Iterable[Prompt], sampling: Sampling) -> Iterator[tuple[int, Outcome]]:  # noqa: ARG002
+        try:
+            for place, prompt in reversed(list(enumerate(prompts))):
+                if len(self.given) == self.lasting:
+                    raise KeyboardInterrupt
+                self.given.append(prompt)
+                yield place, Completion(f"to {prompt}", "stop", 1, 1)
+        finally:
+            self.left = True
+
+
+@pytest.mark.parametrize("mode", ["edited", "bare", "compare"])
+def test_an_answer_that_came_is_never_asked_for_again(store: FactStore, tmp_path: Path, mode: Mode) -> None:
+    store.add(NewFact("The capital of France is Lyon."))
+    asked = [Question(f"q{n}", f"What is thing {n}?", GREEDY) for n in range(7)]
+    asked.insert(4, Question("france", "What is the capital of France?", GREEDY))
+    out, given, told = tmp_path / "out", [], []
+    for lasting in (3, 0, 2, 9):
+        engine = Backwards(lasting)
+        batch = Batch(Pipeline(store, open_scope(), ContextBuilder(), engine), mode, chunk=5)
+        with suppress(KeyboardInterrupt), Answers.append_to(out, resume(out)) as answers:
+            counts = batch.run(asked, answers, told.append)
+        assert engine.left
+        given += engine.given
+    assert len(given) == len({*map(str, given)}) == (9 if mode == "compare" else 8)
+    assert (counts.answered + counts.resumed, counts.failed) == (8, 0)
+    assert counts.resumed >= 4
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["id"] for one in answers] == [one.id for one in asked]
+    assert [one["answer"] == f"to {one['query']}" for one in answers] == [
+        one["id"] != "france" or mode == "bare" for one in answers
+    ]
+    assert [one.get("bare_answer") for one in answers] == [
+        f"to {one['query']}" if mode == "compare" else None for one in answers
+    ]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out"]
+
+
+def test_leaving_a_run_stops_the_engine(store: FactStore) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:  # noqa: ARG002
+            raise OSError("no space left")
+
+    engine = Backwards(9)
+    pipeline = Pipeline(store, open_scope(), ContextBuilder(), engine)
+    with pytest.raises(OSError, match="no space"):
+        Batch(pipeline).run([Question(1, "a", GREEDY), Question(2, "b", GREEDY)], Answers(Full()), lambda _: None)
+    assert engine.left

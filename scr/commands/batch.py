@@ -39,8 +39,11 @@ def batch(
     """Answer questions in bulk.
 
     A line is {"id": …, "query": "…"} or a request of the OpenAI batch format; they run in parallel, and order and ids
-    are kept. A line that fails becomes an error record and the rest go on. Run the same command again to go on where
-    a run was cut off.
+    are kept. A line that fails becomes an error record and the rest go on.
+
+    Run the same command again to go on where a run was cut off. Each answer is written when it is there (into
+    OUT.early while it waits for an earlier one), so that only what was under way at a server is asked again; a model
+    in this process answers a batch at a time, and a batch that was under way is answered anew.
 
     Examples:
 
@@ -50,7 +53,8 @@ def batch(
 
       cat questions.jsonl | scr batch - -o - --base-url http://localhost:8000
     """
-    from scr.batch import Batch, read_questions, resume
+    from scr.answers import Answers, Earlier, resume
+    from scr.batch import Batch, read_questions
     from scr.context import FORMS
     from scr.engines import Sampling
     from scr.errors import UsageError
@@ -63,7 +67,7 @@ def batch(
     if json_ and output == "-":
         raise UsageError("--json and -o - both write to standard output: give -o a file")
     total = _count(input_)
-    done = resume(Path(output)) if output != "-" else []
+    earlier = resume(Path(output)) if output != "-" else Earlier()
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
     with opened_edits(
         store,
@@ -81,10 +85,10 @@ def batch(
         with _opened(input_) as file, bar("Answering", total) as advance:
             questions = read_questions(file, sampling, prompt_form)
             if output == "-":
-                counts = job.run(questions, done, sys.stdout, advance)
+                counts = job.run(questions, Answers(sys.stdout), advance)
             else:
-                with Path(output).open("a", encoding="utf-8") as out:
-                    counts = job.run(questions, done, out, advance)
+                with Answers.append_to(Path(output), earlier) as answers:
+                    counts = job.run(questions, answers, advance)
     if json_:
         say_json({"answered": counts.answered, "failed": counts.failed, "resumed": counts.resumed})
     else:

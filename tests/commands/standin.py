@@ -13,6 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # as many connections as an engine opens at once; the others are kept waiting for seconds
+
+
 class StandIn:
     """Attributes: what it serves and demands, and the bodies of the requests that it answered."""
 
@@ -24,8 +29,7 @@ class StandIn:
 
     @contextmanager
     def running(self) -> Iterator[StandIn]:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", 0), self._handler())
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         self.url = f"http://127.0.0.1:{server.server_port}"

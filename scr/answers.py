@@ -1,0 +1,135 @@
+"""The file of answers to bulk questions: a line each, in the order of the input, whatever order they come in.
+
+Each answer is on the disk when it is there. One that waits for an earlier one lies in ``OUT.early`` until its turn, so
+that a run which is killed loses none, and the next one asks for none again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias
+
+from scr.errors import UsageError
+
+Record: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier runs have answered.
+
+    Attributes:
+        done: ids of the lines that the output has, in order.
+        early: answers that waited for an earlier one, by the question's place in the input, from 0.
+    """
+
+    done: Sequence[str | int] = ()
+    early: Mapping[int, Record] = field(default_factory=dict)
+
+
+def resume(output: Path) -> Earlier:
+    """What earlier runs have answered; a last line that a kill has cut off is taken away.
+
+    Without the output, what waited for it is of no use and goes too.
+
+    Raises:
+        UsageError: the file is not one that this wrote, or cannot be one.
+    """
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {output}: it is a folder or lies in none: choose another -o")
+    try:
+        early = {int(line["place"]): dict(line["record"]) for line in _whole_lines(_beside(output))}
+        if not output.exists():
+            _beside(output).unlink(missing_ok=True)
+            return Earlier()
+        return Earlier([_id(record) for record in _whole_lines(output)], early)
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{output} (or {_beside(output).name}) is not an output of `scr batch`: choose another -o"
+        ) from None
+
+
+def _whole_lines(path: Path) -> Iterator[Any]:
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = 0
+        for data in file:
+            if not data.endswith(b"\n"):
+                break
+            yield json.loads(data)
+            end += len(data)
+        file.truncate(end)
+
+
+def _beside(output: Path) -> Path:
+    return output.with_name(output.name + ".early")
+
+
+def _id(record: Mapping[str, Any]) -> str | int:
+    identity: str | int = record["custom_id"] if "custom_id" in record else record["id"]
+    return identity
+
+
+class Answers:
+    """Takes records in any order and writes them in the order of their places.
+
+    Attributes:
+        done: ids of the lines that are there already.
+    """
+
+    def __init__(self, out: TextIO, earlier: Earlier | None = None, beside: Path | None = None) -> None:
+        """Write to ``out``, and to the file ``beside`` what waits; None keeps that in memory alone."""
+        earlier = earlier or Earlier()
+        self.done = earlier.done
+        self._out, self._beside = out, beside
+        self._next = len(self.done)
+        self._early: dict[int, Record] = {}
+        self._unclaimed = {place: record for place, record in earlier.early.items() if place >= self._next}
+        self._waiting: TextIO | None = None
+
+    @classmethod
+    @contextmanager
+    def append_to(cls, output: Path, earlier: Earlier) -> Iterator[Answers]:
+        """Go on with a file that :func:`resume` has read; leaves nothing beside it unless the block raises."""
+        beside = _beside(output)
+        with output.open("a", encoding="utf-8") as out:
+            answers = cls(out, earlier, beside)
+            try:
+                yield answers
+                beside.unlink(missing_ok=True)
+            finally:
+                if answers._waiting:
+                    answers._waiting.close()
+
+    def claim(self, place: int, identity: str | int) -> Record | None:
+        """The record that an earlier run has made of this question, if it did."""
+        record = self._unclaimed.pop(place, None)
+        return record if record and _id(record) == identity else None
+
+    def put(self, place: int, record: Record) -> None:
+        """Keep the record of the question at this place of the input, from 0."""
+        if place != self._next:
+            self._keep(place, record)
+            return
+        self._early[place] = record
+        while self._next in self._early:
+            self._out.write(json.dumps(self._early.pop(self._next), ensure_ascii=False) + "\n")
+            self._next += 1
+        self._out.flush()
+        if self._waiting and not (self._early or self._unclaimed):
+            self._waiting.truncate(0)
+
+    def _keep(self, place: int, record: Record) -> None:
+        self._early[place] = record
+        if self._beside is None:
+            return
+        if self._waiting is None:
+            # For appending: else what is written after it was emptied would begin behind a hole.
+            self._waiting = self._beside.open("a", encoding="utf-8")
+        self._waiting.write(json.dumps({"place": place, "record": record}, ensure_ascii=False) + "\n")
+        self._waiting.flush()
