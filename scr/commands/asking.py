@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scr.commands import options
+from scr.commands.groups import Asking, Deciding, Drawing, spread
 from scr.commands.opening import moment, opened_edits, prompt_of, text_or_stdin
 from scr.commands.output import dim, fact_line, say, say_json, styled
 
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="The question; - reads it from standard input.")]
 
 
+@spread
 def check(
     query: Query,
-    scope: options.Scope = None,
-    threshold: options.Threshold = None,
-    top_k: options.TopK = 10,
+    deciding: Deciding,
     as_of: options.AsOf = None,
     store: options.Store = None,
     namespace: options.Namespace = options.NAMESPACE,
@@ -35,7 +35,7 @@ def check(
       scr check "What is the capital of France?"
     """
     prompt = prompt_of(text_or_stdin(query, "query"), "completion")
-    with opened_edits(store, namespace=namespace, scope=scope, threshold=threshold, k=top_k) as edits:
+    with opened_edits(store, namespace, deciding) as edits:
         opening = _warm(edits)
         decision = edits.pipeline.decide(prompt, as_of=moment(as_of))
     if json_:
@@ -63,21 +63,16 @@ def say_decision(decision: Decision, more: str = "") -> None:
         say(f"{mark} {judged.score:.3f} {bound}  {fact_line(judged.fact)}")
 
 
+@spread
 def ask(
     query: Query,
+    *,
     bare: Annotated[bool, typer.Option("--bare", help="Without the facts.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="With and without the facts, side by side.")] = False,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    api_key: options.ApiKey = None,
-    max_tokens: options.MaxTokens = options.MAX_TOKENS,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = None,
+    asking: Asking,
+    drawing: Drawing,
     prompt_form: options.PromptForm = "chat",
-    prompts: options.Prompts = None,
-    scope: options.Scope = None,
-    threshold: options.Threshold = None,
-    top_k: options.TopK = 10,
+    deciding: Deciding,
     as_of: options.AsOf = None,
     store: options.Store = None,
     namespace: options.Namespace = options.NAMESPACE,
@@ -91,24 +86,12 @@ def ask(
 
       scr ask "What is the capital of France?" --base-url http://localhost:8000
     """
-    from scr.engines import Sampling
     from scr.errors import UsageError
 
     if bare and compare:
         raise UsageError("--bare and --compare exclude each other: --compare asks both ways")
-    prompt = prompt_of(text_or_stdin(query, "query"), prompt_form)
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    with opened_edits(
-        store,
-        namespace=namespace,
-        scope=scope,
-        threshold=threshold,
-        k=top_k,
-        model=model,
-        base_url=base_url,
-        api_key=api_key,
-        prompts=prompts,
-    ) as edits:
+    prompt, sampling = prompt_of(text_or_stdin(query, "query"), prompt_form), drawing.sampling
+    with opened_edits(store, namespace, deciding, asking) as edits:
         name = edits.engine.model
         if bare:
             (completion,) = edits.pipeline.ask_bare([prompt], sampling)

@@ -9,29 +9,25 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from scr.commands import options
+from scr.commands.groups import Asking, Deciding, Drawing, spread
 from scr.commands.opening import opened_edits
 from scr.commands.output import note, say_json
 
 
+@spread
 def batch(
     input_: Annotated[str, typer.Argument(metavar="IN", help="JSONL of questions; - is standard input.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="JSONL of answers; - is stdout.")],
+    *,
     bare: Annotated[bool, typer.Option("--bare", help="Without the facts.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="With and without the facts.")] = False,
     chunk: Annotated[
         int, typer.Option("--chunk", metavar="N", min=1, help="Questions decided and answered together.")
     ] = 256,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    api_key: options.ApiKey = None,
-    max_tokens: options.MaxTokens = options.MAX_TOKENS,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = None,
+    asking: Asking,
+    drawing: Drawing,
     prompt_form: options.PromptForm = "chat",
-    prompts: options.Prompts = None,
-    scope: options.Scope = None,
-    threshold: options.Threshold = None,
-    top_k: options.TopK = 10,
+    deciding: Deciding,
     store: options.Store = None,
     namespace: options.Namespace = options.NAMESPACE,
     json_: options.Json = False,
@@ -56,7 +52,6 @@ def batch(
     from scr.answers import Answers, Earlier, resume
     from scr.batch import Batch, read_questions
     from scr.context import FORMS
-    from scr.engines import Sampling
     from scr.errors import UsageError
     from scr.progress import bar
 
@@ -66,20 +61,9 @@ def batch(
         raise UsageError(f"--prompt-form {prompt_form!r} is unknown: use {' or '.join(FORMS)}")
     if json_ and output == "-":
         raise UsageError("--json and -o - both write to standard output: give -o a file")
-    total = _count(input_)
+    total, sampling = _count(input_), drawing.sampling
     earlier = resume(Path(output)) if output != "-" else Earlier()
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    with opened_edits(
-        store,
-        namespace=namespace,
-        scope=scope,
-        threshold=threshold,
-        k=top_k,
-        model=model,
-        base_url=base_url,
-        api_key=api_key,
-        prompts=prompts,
-    ) as edits:
+    with opened_edits(store, namespace, deciding, asking) as edits:
         _ = edits.engine
         job = Batch(edits.pipeline, "bare" if bare else "compare" if compare else "edited", chunk)
         with _opened(input_) as file, bar("Answering", total) as advance:

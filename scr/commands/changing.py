@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from scr.commands.groups import Stating, spread
 from scr.commands.opening import opened_store, text_or_stdin
 from scr.commands.options import NAMESPACE, EncoderName, Json, Namespace, Store
 from scr.commands.output import dim, fact_line, say, say_json
 
-Subject = Annotated[str | None, typer.Option(metavar="TEXT", help="What the fact is about: France.")]
-Relation = Annotated[str | None, typer.Option(metavar="TEXT", help="What it says of it: capital.")]
-Object = Annotated[str | None, typer.Option("--object", metavar="TEXT", help="The value: Lyon.")]
-Question = Annotated[str | None, typer.Option(metavar="TEXT", help="A question that it answers.")]
-Source = Annotated[str | None, typer.Option(metavar="TEXT", help="Where it comes from.")]
-ValidFrom = Annotated[str | None, typer.Option(metavar="DATE", help="From when it holds.")]
-ValidTo = Annotated[str | None, typer.Option(metavar="DATE", help="Until when it holds.")]
+if TYPE_CHECKING:
+    from scr.store import Added
+
 OnConflict = Annotated[
     Literal["supersede", "keep", "reject"],
     typer.Option(metavar="supersede|keep|reject", help="What to do with stored facts that it contradicts."),
 ]
 
 
+@spread
 def add(
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help="The fact as a sentence; - reads it from standard input.")
     ],
-    subject: Subject = None,
-    relation: Relation = None,
-    object_: Object = None,
-    question: Question = None,
-    source: Source = None,
-    valid_from: ValidFrom = None,
-    valid_to: ValidTo = None,
+    stating: Stating,
     on_conflict: OnConflict = "supersede",
     store: Store = None,
     namespace: Namespace = NAMESPACE,
@@ -54,19 +47,13 @@ def add(
     """
     from scr.facts import NewFact
 
-    record = {
-        "text": text_or_stdin(text, "fact"),
-        "subject": subject,
-        "relation": relation,
-        "object": object_,
-        "question": question,
-        "source": source,
-        "valid_from": valid_from,
-        "valid_to": valid_to,
-    }
-    new = NewFact.of(record)
+    new = NewFact.of({"text": text_or_stdin(text, "fact"), **asdict(stating)})
     with opened_store(store, namespace, encoder, make=True) as facts:
         added = facts.add(new, on_conflict=on_conflict)
+    _say_added(added, json_)
+
+
+def _say_added(added: Added, json_: bool) -> None:
     if json_:
         say_json({**added.fact.to_json(), "superseded": [one.id for one in added.superseded]})
         return
@@ -75,18 +62,13 @@ def add(
         say(f"  superseded {fact_line(one)}")
 
 
+@spread
 def update(
     fact_id: Annotated[str, typer.Argument(metavar="ID", help="The fact's id or the beginning of it.")],
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help="What it says from now on; - reads it from standard input.")
     ],
-    subject: Subject = None,
-    relation: Relation = None,
-    object_: Object = None,
-    question: Question = None,
-    source: Source = None,
-    valid_from: ValidFrom = None,
-    valid_to: ValidTo = None,
+    stating: Stating,
     store: Store = None,
     namespace: Namespace = NAMESPACE,
     json_: Json = False,
@@ -99,25 +81,10 @@ def update(
     """
     from scr.facts import NewFact
 
-    record = {
-        "text": text_or_stdin(text, "fact"),
-        "subject": subject,
-        "relation": relation,
-        "object": object_,
-        "question": question,
-        "source": source,
-        "valid_from": valid_from,
-        "valid_to": valid_to,
-    }
-    new = NewFact.of(record)
+    new = NewFact.of({"text": text_or_stdin(text, "fact"), **asdict(stating)})
     with opened_store(store, namespace) as facts:
         changed = facts.update(fact_id, new)
-    if json_:
-        say_json({**changed.fact.to_json(), "superseded": [one.id for one in changed.superseded]})
-        return
-    say(fact_line(changed.fact))
-    for one in changed.superseded:
-        say(f"  superseded {fact_line(one)}")
+    _say_added(changed, json_)
 
 
 def remove(

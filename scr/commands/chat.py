@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scr.commands import options
 from scr.commands.asking import say_decision
+from scr.commands.groups import Asking, Deciding, Drawing, spread
 from scr.commands.opening import opened_edits
 from scr.commands.output import dim, fact_line, note, say
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from scr.pipeline import Decision
 
 _PROMPT = "> "
+_LONGER = Drawing(max_tokens=256)
 
 _HELP = """/add TEXT   insert a fact
 /why        which facts governed the last question, and why
@@ -27,17 +29,12 @@ _HELP = """/add TEXT   insert a fact
 /quit       leave (or Ctrl-D)"""
 
 
+@spread
 def chat(
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    api_key: options.ApiKey = None,
-    max_tokens: options.MaxTokens = 256,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = None,
-    prompts: options.Prompts = None,
-    scope: options.Scope = None,
-    threshold: options.Threshold = None,
-    top_k: options.TopK = 10,
+    *,
+    asking: Asking,
+    drawing: Drawing = _LONGER,
+    deciding: Deciding,
     store: options.Store = None,
     namespace: options.Namespace = options.NAMESPACE,
 ) -> None:
@@ -49,22 +46,9 @@ def chat(
 
       scr chat --base-url http://localhost:8000
     """
-    from scr.engines import Sampling
-
-    with opened_edits(
-        store,
-        make=True,
-        namespace=namespace,
-        scope=scope,
-        threshold=threshold,
-        k=top_k,
-        model=model,
-        base_url=base_url,
-        api_key=api_key,
-        prompts=prompts,
-    ) as edits:
+    with opened_edits(store, namespace, deciding, asking, make=True) as edits:
         note(f"chatting with {edits.engine.model}; /help lists what can be done, Ctrl-D leaves")
-        _Conversation(edits, Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)).run()
+        _Conversation(edits, drawing.sampling).run()
 
 
 class _Conversation:

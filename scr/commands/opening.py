@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scr.errors import UsageError
 
 if TYPE_CHECKING:
     from scr.api import Edits
+    from scr.commands.groups import Asking, Deciding
     from scr.engines import Prompt
     from scr.store import FactStore
 
@@ -46,15 +48,25 @@ def opened_store(
         yield store
 
 
-def opened_edits(path: Path | None, *, make: bool = False, **others: Any) -> Edits:
-    """The store and model that the options name; ``others`` are :func:`scr.api.open_edits`'s.
+def opened_edits(
+    path: Path | None, namespace: str, deciding: Deciding, asking: Asking | None = None, *, make: bool = False
+) -> Edits:
+    """The store and the model that the options name; None is the model where none is named.
 
     Raises:
         UnknownStore: there is none, and it is not to be made; see :func:`opened_store`.
     """
     from scr.api import open_edits
 
-    return open_edits(path or default_store(), make=make or path is None, **others)
+    return open_edits(
+        path or default_store(),
+        namespace=namespace,
+        make=make or path is None,
+        scope=deciding.scope,
+        threshold=deciding.threshold,
+        k=deciding.top_k,
+        **(asdict(asking) if asking else {}),
+    )
 
 
 def moment(text: str | None) -> datetime | None:
