@@ -202,7 +202,7 @@ class _Graph:
     def constant(self, name: str, array: NDArray[Any]) -> str:
         from onnx import numpy_helper
 
-        self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.initialisers.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def node(self, op: str, inputs: list[str], outputs: Sequence[str] = (), domain: str = "", **attributes: Any) -> str:

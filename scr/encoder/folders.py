@@ -14,7 +14,15 @@ import xxhash
 from scr.bert import is_bert
 from scr.errors import AssetError
 
-_WANTED = ["*.json", "*.txt", "*.safetensors", "*.model", "onnx/model.onnx", "onnx/model.onnx_data"]
+_WANTED = [
+    "*.json",
+    "*.txt",
+    "*.safetensors",
+    "*.model",
+    "onnx/model.onnx",
+    "onnx/model.onnx_data",
+    "onnx/model.onnx.data",
+]
 
 # What may follow pooling in a model that is only encoder, pooling and normalisation.
 _PLAIN_MODULES = {"Transformer", "Pooling", "Normalize"}
@@ -34,13 +42,10 @@ def find_folder(name: str) -> Path:
             )
         return folder.resolve()
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        try:
-            return Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(snapshot_download(name, allow_patterns=_WANTED))
+        found = _fetched(name) or Path(snapshot_download(name, allow_patterns=_WANTED))
     except HFValidationError:
         raise AssetError(
             f"there is no folder {name}: name an existing folder or a hub id such as BAAI/bge-small-en-v1.5"
@@ -50,6 +55,28 @@ def find_folder(name: str) -> Path:
         raise AssetError(
             f"cannot fetch the encoder {name} ({reason}): check the name and the network, or name a folder"
         ) from error
+    if not _has_weights(found):
+        raise AssetError(
+            f"cannot fetch the encoder {name} (no weights in safetensors): check the network, or name another model"
+        )
+    return found
+
+
+def _fetched(name: str) -> Path | None:
+    """The folder of a hub model that was fetched before, weights included."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    # Who fetched it may have wanted its tokenizer only, or was interrupted.
+    return folder if _has_weights(folder) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.rglob("*.safetensors")) or (folder / "onnx" / "model.onnx").is_file()
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,7 @@ class SentenceFolder:
         """
         config = _json(path / "config.json")
         settings = _json(path / "sentence_bert_config.json")
-        longest = settings.get("max_seq_length") or config.get("max_position_embeddings") or 512
+        longest = settings.get("max_seq_length") or _tokenizer_length(path, config)
         return cls(path, _pooling(path), int(longest), bool(settings.get("do_lower_case")), config)
 
     @property
@@ -90,6 +117,8 @@ class SentenceFolder:
     @property
     def builds(self) -> bool:
         """Whether the graph can be built from its weights."""
+        if "bfloat16" in (self.config.get("dtype"), self.config.get("torch_dtype")):
+            return False  # NumPy, which reads the weights, has no such type
         return is_bert(self.config) and (self.path / "model.safetensors").is_file()
 
     @property
@@ -104,6 +133,12 @@ class SentenceFolder:
         return bool(_json(self.path / "config_sentence_transformers.json").get("default_prompt_name"))
 
 
+def _tokenizer_length(path: Path, config: dict[str, Any]) -> int:
+    """Most tokens of a model whose own settings do not say: newer sentence-transformers leaves it to the tokenizer."""
+    lengths = [config.get("max_position_embeddings"), _json(path / "tokenizer_config.json").get("model_max_length")]
+    return int(min((length for length in lengths if length and length > 0), default=512))
+
+
 def _pooling(path: Path) -> Literal["mean", "cls"] | None:
     """Read modules.json: which pooling, if the model is nothing but encoder, pooling and normalisation."""
     modules = _json(path / "modules.json")
@@ -116,7 +151,9 @@ def _pooling(path: Path) -> Literal["mean", "cls"] | None:
     modes = {
         name.removeprefix("pooling_mode_") for name, on in settings.items() if name.startswith("pooling_mode_") and on
     }
-    modes = modes or {settings.get("pooling_mode")}
+    if not modes:  # newer files name one mode, or a list of those that are put side by side
+        mode = settings.get("pooling_mode")
+        modes = set(mode) if isinstance(mode, list) else {mode}
     if modes in ({"mean_tokens"}, {"mean"}):
         return "mean"
     return "cls" if modes in ({"cls_token"}, {"cls"}) else None

@@ -38,6 +38,12 @@ _CHUNK = 4096
 _BATCH_TOKENS = 2048
 """Most tokens, padding included, that are run at once."""
 
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+"""What an exported graph may ask for."""
+
+_SETTINGS = ("config.json", "sentence_bert_config.json", "tokenizer_config.json", "modules.json")
+"""Files that say how a model is to be run; the config.json of its pooling, in a folder below, does too."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -129,7 +135,8 @@ def prepare(folder: Path) -> Path:
     Raises:
         AssetError: the model cannot be read, or the cache cannot be written.
     """
-    sources = [folder / name for name in ("model.safetensors", "onnx/model.onnx", "tokenizer.json", "config.json")]
+    sources = [folder / name for name in ("model.safetensors", "tokenizer.json", *_SETTINGS)]
+    sources += [*sorted(folder.glob("*/config.json")), *_exported_files(folder / "onnx" / "model.onnx")]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources if path.is_file()]
     key = xxhash.xxh3_64_hexdigest(json.dumps([str(folder), _ARITHMETIC, _LAYOUT, stats]).encode())
     target = cache_folder() / "encoders" / key
@@ -142,22 +149,59 @@ def _prepare(folder: Path, into: Path) -> None:
         config, weights = read_bert(folder)
         model = build_bert(config, weights, pooling=source.pooling or "mean")
         write_graph(model, into / "model.onnx")
-        weights_path = folder / "model.safetensors"
+        files = [folder / "model.safetensors"]
+        dimensions = int(source.config["hidden_size"])
     else:
-        weights_path = source.exported
-        for path in weights_path.parent.glob("model.onnx*"):
+        files = _exported_files(source.exported)
+        dimensions = _exported_dimensions(source)
+        for path in files:
             shutil.copyfile(path, into / path.name)
     shutil.copyfile(folder / "tokenizer.json", into / "tokenizer.json")
     identity = f"{_ARITHMETIC} {source.pooling} {source.max_length} {source.lower_case}"
-    hashed = fingerprint([weights_path, folder / "tokenizer.json"])
+    hashed = fingerprint([*files, folder / "tokenizer.json"])
     prepared = Prepared(
         revision=xxhash.xxh3_128_hexdigest(f"{identity} {hashed}".encode()),
-        dimensions=int(source.config["hidden_size"]),
+        dimensions=dimensions,
         max_length=source.max_length,
         lower_case=source.lower_case,
         pools=source.builds,
     )
     (into / "prepared.json").write_text(json.dumps(asdict(prepared)), encoding="utf-8")
+
+
+def _exported_files(path: Path) -> list[Path]:
+    """An exported graph and the files beside it that hold its larger weights."""
+    return sorted(path.parent.glob("model.onnx*"))
+
+
+def _exported_dimensions(source: SentenceFolder) -> int:
+    """Length of the token vectors that an exported graph gives.
+
+    Raises:
+        AssetError: it is damaged, wants inputs that only sentence-transformers can make, or gives other outputs.
+    """
+    import onnx
+
+    try:
+        graph = onnx.load(source.exported, load_external_data=False).graph
+        shape = graph.output[0].type.tensor_type.shape.dim
+    except Exception as error:  # protobuf's, which differ between its versions
+        raise AssetError(f"cannot read {source.exported} ({error}): download the model again") from error
+    constants = {each.name for each in graph.initializer}
+    unknown = {each.name for each in graph.input} - constants - _INPUTS
+    if unknown or len(shape) not in (0, 3):  # 0: it does not say
+        wrong = f"wants {', '.join(sorted(unknown))}" if unknown else f"gives {graph.output[0].name}, no token vectors"
+        raise AssetError(
+            f"cannot use {source.exported}, which {wrong}: remove it, and the model's other weights are run"
+        )
+    sizes = [
+        shape[-1].dim_value if shape else 0,
+        *(source.config.get(key) for key in ("hidden_size", "dim", "d_model")),
+    ]
+    known = next((size for size in sizes if size), None)
+    if known is None:
+        raise AssetError(f"{source.path}/config.json gives no hidden_size: use a sentence-transformers model")
+    return int(known)
 
 
 def _open_tokenizer(folder: Path, max_length: int) -> Tokenizer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from scr.errors import AssetError, MissingExtra
 _CHUNK = 1024
 """Texts given to the library at a time, which sorts them by length; then progress is reported."""
 
+_HASHED = {".json", ".safetensors", ".bin", ".txt", ".model"}
+"""Files that decide the vectors: weights, settings, vocabularies."""
+
 
 class TorchEncoder:
     """A sentence encoder in torch."""
@@ -23,7 +27,7 @@ class TorchEncoder:
     def __init__(self, name: str, revision: str, model: Any) -> None:
         self.name = name
         self.revision = revision
-        self.dimensions = int(model.get_sentence_embedding_dimension())
+        self.dimensions = _dimensions(model)
         self._model = model
 
     @classmethod
@@ -39,11 +43,12 @@ class TorchEncoder:
         from sentence_transformers import SentenceTransformer
 
         try:
-            model = SentenceTransformer(str(folder))
+            with _quiet():
+                model = SentenceTransformer(str(folder))
         except Exception as error:  # whatever the model's own modules raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise AssetError(f"cannot open the encoder {name} ({reason}): use a sentence-transformers model") from error
-        files = sorted(path for path in folder.rglob("*") if path.suffix in {".json", ".safetensors", ".bin", ".txt"})
+        files = sorted(path for path in folder.rglob("*") if path.suffix in _HASHED)
         return cls(name, fingerprint(files), model)
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
@@ -57,3 +62,23 @@ class TorchEncoder:
             if progress:
                 progress(len(chunk))
         return vectors
+
+
+def _dimensions(model: Any) -> int:
+    """Length of a vector; newer versions of the library warn of the older name."""
+    ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+    return int(ask())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers' own while this lasts."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
