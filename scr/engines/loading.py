@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scr.engines.local import name_of, source_of
 from scr.errors import EngineError, MissingExtra, ModelNotFound, ScrError
 
 
@@ -44,11 +45,7 @@ def load(model: str | Path | None, device: str | None, dtype: str | None) -> Loa
         MissingExtra: torch or transformers is not installed.
     """
     torch = import_torch()
-    if model is None:
-        from scr.assets import smollm2_folder
-
-        model = smollm2_folder()
-    source = _folder(model) or str(model)
+    source = source_of(model)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kind = getattr(torch, dtype) if dtype else (torch.float32 if place.type == "cpu" else "auto")
     with quiet():
@@ -59,7 +56,7 @@ def load(model: str | Path | None, device: str | None, dtype: str | None) -> Loa
         except Exception as error:  # of the libraries that read these files, each has exceptions of its own
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise EngineError(f"the model {source} cannot be loaded: {reason}") from error
-        return Loaded(network.to(place).eval(), tokenizer, Path(source).name if Path(source).is_dir() else str(source))
+        return Loaded(network.to(place).eval(), tokenizer, name_of(source))
 
 
 def import_torch() -> Any:
@@ -101,19 +98,6 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _folder(model: str | Path) -> str | None:
-    """The model as a folder; None if it is rather a hub id."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelNotFound(f"the folder {path} holds no config.json: give a Hugging Face model folder")
-        return str(path)
-    name = str(model)
-    if isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or path.exists():
-        raise ModelNotFound(f"there is no model folder {name}: give a Hugging Face model folder or a hub id")
-    return None
 
 
 def _read(source: str, dtype: Any) -> tuple[Any, Any]:

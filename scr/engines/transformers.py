@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
+from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.engines.drawing import Draw, Noise, Watch, held_back
 from scr.engines.loading import load, quiet
+from scr.engines.local import LocalEngine
 from scr.engines.tokens import PromptEncoder
 from scr.errors import EngineError
 
@@ -49,7 +50,7 @@ class _Row:
         return self.limit - len(self.new)
 
 
-class TransformersEngine:
+class TransformersEngine(LocalEngine):
     """Answers with a model that this process holds.
 
     Greedy answers in float32 do not depend on what else is in the batch (up to rounding of about 1e-6 in a
@@ -59,9 +60,8 @@ class TransformersEngine:
 
     def __init__(self, network: Any, tokenizer: Any, name: str, batch_tokens: int = BATCH_TOKENS) -> None:
         """Take a causal language model of ``transformers`` and its tokenizer; ``name`` is how results call it."""
-        self._network, self._tokenizer, self._name = network, tokenizer, name
-        self._batch_tokens = batch_tokens
-        self._encoder = PromptEncoder(tokenizer, name, getattr(network.config, "max_position_embeddings", None))
+        super().__init__(name, PromptEncoder(tokenizer, name, getattr(network.config, "max_position_embeddings", None)))
+        self._network, self._tokenizer, self._batch_tokens = network, tokenizer, batch_tokens
         given = network.generation_config
         ends = given.eos_token_id if isinstance(given.eos_token_id, list) else [given.eos_token_id]
         self._ends = sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})
@@ -94,11 +94,6 @@ class TransformersEngine:
         return cls(*load(model, device, dtype), batch_tokens=batch_tokens)
 
     @property
-    def model(self) -> str:
-        """The folder's name or the hub id."""
-        return self._name
-
-    @property
     def network(self) -> Any:
         """The ``transformers`` model itself."""
         return self._network
@@ -107,15 +102,6 @@ class TransformersEngine:
     def tokenizer(self) -> Any:
         """Its tokenizer."""
         return self._tokenizer
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
-        """Answer a batch of prompts, in their order.
-
-        Raises:
-            EngineError: one of the prompts cannot be answered.
-        """
-        with closing(self.generate_each(prompts, sampling)) as outcomes:
-            return in_order(outcomes)
 
     def generate_each(
         self, prompts: Iterable[Prompt], sampling: Sampling
@@ -168,10 +154,6 @@ class TransformersEngine:
         finally:
             stopped.set()
             thread.join()
-
-    def count_tokens(self, text: str) -> int:
-        """Length of a text in this model's tokens."""
-        return len(self._encoder.plain(text))
 
     def close(self) -> None:
         """Let go of the model; its memory is free once nobody else holds it."""

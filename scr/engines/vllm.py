@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
+from scr.engines import Completion, Outcome, Prompt, Sampling
+from scr.engines.local import LocalEngine, name_of, source_of
 from scr.engines.tokens import PromptEncoder
-from scr.errors import EngineError, MissingExtra, ModelNotFound
+from scr.errors import EngineError, MissingExtra
 
 _WINDOW = 4096
 """How many prompts vLLM is given at once; it schedules them itself."""
 
 
-class VLLMEngine:
+class VLLMEngine(LocalEngine):
     """Answers through ``vllm.LLM``: many prompts at once. For one at a time, or to stream, serve the model instead."""
 
     def __init__(self, llm: Any, name: str) -> None:
         """Take a ``vllm.LLM``; ``name`` is how results call it."""
-        self._llm, self._name = llm, name
-        self._encoder = PromptEncoder(llm.get_tokenizer(), name, llm.llm_engine.model_config.max_model_len)
+        super().__init__(name, PromptEncoder(llm.get_tokenizer(), name, llm.llm_engine.model_config.max_model_len))
+        self._llm = llm
 
     @classmethod
     def from_pretrained(cls, model: str | Path | None = None, **options: Any) -> VLLMEngine:
@@ -44,34 +44,13 @@ class VLLMEngine:
             if error.name != "vllm":
                 raise
             raise MissingExtra("vllm", "vLLM in this process") from None
-        if model is None:
-            from scr.assets import smollm2_folder
-
-            model = smollm2_folder()
-        path = Path(model).expanduser()
-        if not path.is_dir() and (isinstance(model, Path) or str(model).startswith((".", "/", "~"))):
-            raise ModelNotFound(f"there is no model folder {model}: give a Hugging Face model folder or a hub id")
-        source = str(path) if path.is_dir() else str(model)
+        source = source_of(model)
         try:
             llm = vllm.LLM(model=source, **options)
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise EngineError(f"vLLM cannot load {source}: {reason} (its log says more)") from error
-        return cls(llm, path.name if path.is_dir() else source)
-
-    @property
-    def model(self) -> str:
-        """The folder's name or the hub id."""
-        return self._name
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
-        """Answer a batch of prompts, in their order.
-
-        Raises:
-            EngineError: one of the prompts cannot be answered.
-        """
-        with closing(self.generate_each(prompts, sampling)) as outcomes:
-            return in_order(outcomes)
+        return cls(llm, name_of(source))
 
     def generate_each(
         self, prompts: Iterable[Prompt], sampling: Sampling
@@ -98,10 +77,6 @@ class VLLMEngine:
         (completion,) = self.generate([prompt], sampling)
         if completion.text:
             yield completion.text
-
-    def count_tokens(self, text: str) -> int:
-        """Length of a text in this model's tokens."""
-        return len(self._encoder.plain(text))
 
     def close(self) -> None:
         """Let go of the model."""

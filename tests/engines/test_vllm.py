@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from types import ModuleType
 
 import pytest
 
@@ -69,3 +70,14 @@ def test_without_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(MissingExtra, match=r"pip install 'scr-edit\[vllm\]'"):
         VLLMEngine.from_pretrained()
+
+
+@pytest.mark.parametrize("name", ["./none", "a/b/c", "~/none"])
+def test_both_engines_say_alike_that_there_is_no_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))  # it is not asked
+    said = []
+    for engine in (VLLMEngine, TransformersEngine):
+        with pytest.raises(ModelNotFound, match="give a Hugging Face model folder or a hub id") as failure:
+            engine.from_pretrained(name)
+        said.append(str(failure.value))
+    assert said[0] == said[1]
