@@ -129,9 +129,10 @@ def train(
         Path | None, typer.Option("--data", metavar="FOLDER", help="The public sets: train what ships, from nothing.")
     ] = None,
     pairs: Annotated[
-        int | None, typer.Option("--pairs", metavar="N", min=64, help="With --data: how many pairs. [default: 330000]")
+        int | None,
+        typer.Option("--pairs", metavar="N", min=64, help="With --data: most pairs in a stage, for a trial."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Makes a run repeatable.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the order of the queries.")] = 0,
     encoder: options.EncoderName = None,
     json_: options.Json = False,
 ) -> None:
@@ -139,7 +140,7 @@ def train(
 
     It starts from the weights that ship, and sees each query with the facts that apply and the nearest that do
     not. The same command goes on with a run that was cut off. With --data, what ships is trained from nothing
-    (an hour on two cores).
+    (two hours on two cores).
 
     Example:
 
@@ -148,7 +149,7 @@ def train(
     from scr.scope.training.own import own_pairs, train_own, train_public
 
     if data and not (facts or queries):
-        figures = train_public(data, output, pairs=pairs, seed=seed)
+        figures = train_public(data, output, pairs=pairs)
     elif facts and queries and not data:
         from scr.encoder import open_encoder
         from scr.evaluation.scope import judged_pairs, read_labelled

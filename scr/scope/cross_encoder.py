@@ -46,6 +46,7 @@ class CrossEncoderConfig:
     Attributes:
         threshold: probability from which a fact applies.
         floor: cosine of fact and query under which the network is not asked.
+        margin: how far below the query's nearest fact's a cosine may lie for the network to be asked.
         scale: factor on the logit, fitted on held-out pairs (Platt 1999).
         shift: added to the scaled logit.
         max_tokens: longest pair in tokens; fact and query are cut in turn beyond it.
@@ -56,6 +57,7 @@ class CrossEncoderConfig:
 
     threshold: float = 0.5
     floor: float = 0.0
+    margin: float = 2.0
     scale: float = 1.0
     shift: float = 0.0
     max_tokens: int = 256
@@ -155,12 +157,23 @@ class CrossEncoder:
     def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
         """Probability that each candidate governs the query beside it, shape (len(pairs),).
 
-        A candidate whose cosine is under the floor is not read; it scores 0.
+        A candidate whose cosine is under the floor, or farther below the query's nearest than the margin, is not
+        read; it scores 0.
         """
         scores = np.zeros(len(pairs), np.float32)
-        near = [place for place, (_, candidate) in enumerate(pairs) if candidate.similarity >= self.config.floor]
+        near = self._worth_reading(pairs)
         scores[near] = self.score_pairs([(pairs[place][1].fact.text, pairs[place][0]) for place in near])
         return scores
+
+    def _worth_reading(self, pairs: Sequence[tuple[str, Candidate]]) -> list[int]:
+        nearest: dict[str, float] = {}
+        for query, candidate in pairs:
+            nearest[query] = max(candidate.similarity, nearest.get(query, -1.0))
+        return [
+            place
+            for place, (query, candidate) in enumerate(pairs)
+            if candidate.similarity >= max(self.config.floor, nearest[query] - self.config.margin)
+        ]
 
     def score_pairs(
         self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None

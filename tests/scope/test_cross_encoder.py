@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_scores_are_calibrated_logits_in_the_order_of_the_candidates(untrained):
     assert scores.dtype == np.float32
     assert len(set(scores.tolist())) == 3
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-(0.5 * logits - 0.1))), atol=1e-5)
+
+
+def test_only_what_is_near_enough_is_read(untrained):
+    nearer = CrossEncoder(
+        untrained.folder, replace(untrained.config, floor=0.3, margin=0.25), untrained._tokenizer, untrained._session
+    )
+    pairs = [
+        (query, Candidate(candidate("Tomas plays the cello.").fact, cosine))
+        for query, cosines in (("Who plays?", (0.8, 0.56, 0.54)), ("Who sings?", (0.4, 0.31, 0.29)))
+        for cosine in cosines
+    ]
+    scores, every = nearer.score(pairs), untrained.score(pairs)
+    np.testing.assert_array_equal(scores > 0, [True, True, False, True, True, False])
+    np.testing.assert_allclose(scores[scores > 0], every[scores > 0], atol=1e-6)
 
 
 def test_fact_and_query_are_not_interchangeable(untrained):

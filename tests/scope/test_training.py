@@ -1,10 +1,13 @@
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
 
 from scr.scope.measure import auroc, average_precision, calibration_error, platt
 from scr.scope.training.build import Builder
+from scr.scope.training.mined import mined
+from scr.scope.training.negatives import general
 from scr.scope.training.pairs import Probe, Record, split_of
 from scr.scope.training.relations import library, relation_of, sharp
 
@@ -75,3 +78,26 @@ def test_platt_finds_the_scale_that_made_the_labels():
     scale, shift = platt(logits, labels)
     assert scale == pytest.approx(0.5, abs=0.03)
     assert shift == pytest.approx(-1, abs=0.06)
+
+
+def test_mined_negatives_are_near_and_surely_wrong(kept):
+    employed = [Record("made", name, "Acme", f"Who employs {name}?", "employer", probes=(PROBE,)) for name in NAMES[:4]]
+    pairs = list(mined(RECORDS + employed, kept, 0))
+    assert pairs == list(mined(RECORDS + employed, kept, 0))
+    assert {pair.label for pair in pairs if pair.kind == "mined"} == {0.0}
+    assert {pair.label for pair in pairs if pair.kind == "asked"} == {1.0}
+    governs = {pair.query: pair.fact for pair in pairs if pair.kind == "asked"}
+    for pair in pairs:
+        name = next((name for name in NAMES if name in pair.query), None)
+        if pair.kind == "mined" and name and name in pair.fact:
+            # Of the one asked about there are two facts: it is the other one.
+            assert ("Acme" in governs[pair.query]) != ("Acme" in pair.fact)
+    outside = {pair.query for pair in pairs if pair.query == PROBE.query}
+    assert outside == {PROBE.query}
+
+
+def test_requests_and_sums_are_filled_in():
+    rng = Random(0)
+    texts = {general(rng) for _ in range(2000)}
+    assert len(texts) > 1000
+    assert not any("{" in text and "{}" not in text for text in texts)

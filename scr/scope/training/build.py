@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from . import nested
-from .negatives import GENERAL, about_object, framed, lookalike, negated, task
+from .negatives import about_object, framed, general, lookalike, negated, task
 from .pairs import Pair, Record, Split, normal, split_of
 from .relations import Relation, library, sharp
 from .wording import alias, dress, fill, question, statement
@@ -29,6 +29,9 @@ def test_subjects(folder: Path) -> set[str]:
         rows = json.loads((folder / name).read_text(encoding="utf-8"))
         found += re.findall(r'"subject": "([^"]{2,80})"', json.dumps(rows, ensure_ascii=False))
     return {normal(subject) for subject in found}
+
+
+_AGAIN = {"alias": 2, "reasoning": 2, "logical": 1}
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Builder:
 
     def _unrelated(self, record: Record) -> Iterator[Pair]:
         for _ in self._times(self.recipe.general):
-            yield self._pair(record, self.rng.choice(GENERAL), 0.0, "general")
+            yield self._pair(record, general(self.rng), 0.0, "general")
         for _ in self._times(self.recipe.task):
             yield self._pair(record, task(record, self.rng), 0.0, "task")
         for _ in self._times(self.recipe.same_relation):
@@ -166,7 +169,8 @@ class Builder:
             if probe.kind == "other_subject" and record.subject in probe.query:
                 continue
             yield self._pair(record, probe.query, float(probe.positive), probe.kind)
-            if probe.kind in ("alias", "reasoning"):
+            # The rarest kinds with labels from people, once more for each further sentence of the fact.
+            for _ in range(_AGAIN.get(probe.kind, 0)):
                 yield self._pair(record, probe.query, float(probe.positive), probe.kind)
 
     def _made_up(self, record: Record, relation: Relation) -> Record | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from scr.encoder import Encoder
+
 from .build import Builder, test_subjects
+from .mined import mined
 from .pairs import Pair, Record, normal
 from .sources import every_source
 
@@ -24,14 +27,15 @@ def load_records(folder: Path) -> list[Record]:
     return [r for source in every_source(folder) for r in source.records() if normal(r.subject) not in tests]
 
 
-def make_pairs(folder: Path, seed: int, rounds: int) -> list[Pair]:
-    """Labelled pairs of every part, without duplicates, shuffled."""
+def make_pairs(folder: Path, seed: int, encoder: Encoder | None = None) -> list[Pair]:
+    """Labelled pairs of every part, without duplicates, shuffled; with an encoder, mined negatives among them."""
     records = load_records(folder)
     found: dict[tuple[str, str], Pair] = {}
-    for turn in range(rounds):
-        part = records if turn == 0 else [replace(record, probes=()) for record in records]
-        for pair in Builder(part, seed + turn).pairs():
+    if encoder:
+        for pair in mined(records, encoder, seed):
             found.setdefault((pair.fact, pair.query), pair)
+    for pair in Builder(records, seed).pairs():
+        found.setdefault((pair.fact, pair.query), pair)
     pairs = list(found.values())
     Random(seed).shuffle(pairs)  # noqa: S311 - seeded on purpose
     return pairs

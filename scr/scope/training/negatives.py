@@ -140,6 +140,92 @@ GENERAL = (
     "Act as a travel guide.",
 )
 
+_PROBLEMS = (
+    "{a} has {m} marbles and gives {n} of them to {b}. How many marbles does {a} have left?",
+    "{a} sells {m} {t} a day at ${n} each. How much money does {a} make in a week?",
+    "A box holds {m} {t}. {a} buys {n} boxes and eats {k} of them. How many {t} are left?",
+    "{a} is {n} years older than {b}. In {k} years {b} will be {m}. How old is {a} now?",
+    "It takes {a} {m} minutes to walk to school and {b} twice as long. How long do both walk in {n} days?",
+    "{a} runs {n} miles every morning for {k} weeks. How many miles is that in all?",
+    "A shop sells {t} for ${m} each, with {n}% off on Fridays. How much do {k} {t} cost on a Friday?",
+    "{a} reads {m} pages a day. The book has {k}00 pages, and {b} reads half as fast. When are both done?",
+    "There are {m} pupils in a class, {n} of whom play football. What share of the class does not?",
+    "{a} saves ${m} a month for {n} months and then spends ${k} on {t}. How much is left?",
+    "A farmer has {m} cows and {n} times as many hens. How many legs are there?",
+    "{a} bakes {m} cakes, {b} bakes {n} more than {a}. How many cakes do they bake together?",
+    "A tank holds {m}00 litres and loses {n} litres an hour. How much is in it after {k} hours?",
+    "Three friends share {m} {t}. {a} takes {n}, {b} takes the rest but {k}. How many does the third get?",
+    "{a}'s phone plan costs ${m} a month plus {n} cents a message. What is the bill for {k}0 messages?",
+    "What is {m} plus {n} times {k}?",
+    "Simplify ({m}x + {n})({k}x - 1).",
+    "Convert {m}.{n} kilograms to pounds.",
+    "If a shirt costs ${m} after a discount of {n}%, what did it cost before?",
+    "{a} and {b} drive {m} miles at {n} mph. How many hours does the trip take?",
+)
+_NAMES = ("James", "Maria", "Otto", "Anna", "Tina", "Weng", "Carlos", "Yuki", "Josh", "Fatima", "Mark", "Elena", "Ali")
+_THINGS = (
+    "apples",
+    "eggs",
+    "pencils",
+    "stickers",
+    "muffins",
+    "books",
+    "tickets",
+    "balloons",
+    "clips",
+    "toys",
+    "shells",
+)
+_REQUESTS = (
+    "Write a {k} about {t}.",
+    "Explain {t} to a ten-year-old.",
+    "Give me {n} ideas for {t}.",
+    "What are the pros and cons of {t}?",
+    "Draft a short message to my team about {t}.",
+    "Come up with a slogan for {t}.",
+    "Suggest a plan to learn more about {t} in {n} weeks.",
+    "Act as an expert on {t} and give me your best advice.",
+    "Compare {t} with {u}.",
+    "Rewrite this so that it is friendlier: I do not care about {t}.",
+    "Make a table of the costs of {t}.",
+    "Which of these does not belong: {t}, {u}, sand?",
+    "Sort the following by size: {t}, {u}.",
+    "How do I get better at {t}?",
+    "Extract the names from this text and list them: {a} met {b} to talk about {t}.",
+    "Is the tone of this review good or bad? The {t} came late and {a} was rude.",
+    "Turn this into a question: {a} likes {t}.",
+    "Fill in the blank: {a} went to the ___ to buy {t}.",
+    "Write code that counts {t} in a list.",
+    "Edit this paragraph for grammar: {a} and me was talking of {t}.",
+    "You are a travel agent. Describe a day trip for people who like {t}.",
+    "Give synonyms for a word that people use of {t}.",
+    "Which number comes next: {m}, {n}, {k}?",
+    "What should {a} say to {b} about {t}?",
+)
+_TOPICS = (
+    "remote work", "gardening", "public speaking", "bicycles", "healthy food", "climate change", "machine learning",
+    "small talk", "budget travel", "chess", "sleep", "job interviews", "recycling", "video games", "poetry",
+    "electric cars", "time management", "coffee", "dogs", "online privacy", "photography", "running", "board games",
+)  # fmt: skip
+_FORMS = ("poem", "short story", "limerick", "blog post", "press release", "toast", "speech", "song", "summary")
+
+
+def general(rng: Random) -> str:
+    """Small talk, a sum, a request: nothing that a fact could answer."""
+    chance = rng.random()
+    if chance < 0.25:
+        return rng.choice(GENERAL)
+    if chance < 0.6:
+        a, b = rng.sample(_NAMES, 2)
+        return rng.choice(_PROBLEMS).format(
+            a=a, b=b, t=rng.choice(_THINGS), m=rng.randint(12, 90), n=rng.randint(2, 11), k=rng.randint(3, 9)
+        )
+    a, b = rng.sample(_NAMES, 2)
+    t, u = rng.sample(_TOPICS, 2)
+    return rng.choice(_REQUESTS).format(
+        a=a, b=b, t=t, u=u, k=rng.choice(_FORMS), m=rng.randint(12, 90), n=rng.randint(2, 11)
+    )
+
 
 def negated(record: Record, rng: Random) -> str:
     """Asks for anything but the fact's object, or for another time."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import xxhash
 
 from scr.assets import minilm_folder
+from scr.encoder import open_encoder
 from scr.errors import MissingExtra, UsageError
 from scr.scope.cross_encoder import SHIPPED
 
@@ -73,14 +74,16 @@ def train_own(pairs: Sequence[Pair], out: Path, *, start: Path = SHIPPED, seed: 
     return export(tune, run / "trained.safetensors", out, ("the user's own pairs",))
 
 
-def train_public(data: Path, out: Path, *, pairs: int | None = None, seed: int = 0) -> dict[str, float]:
+def train_public(data: Path, out: Path, *, pairs: int | None = None) -> dict[str, float]:
     """Train the classifier that ships, from all-MiniLM-L6-v2 and the public sets; a run that was cut off goes on.
+
+    The first stage learns from pairs made of each record alone, the second also from the facts that retrieval finds
+    near a question and that do not govern it.
 
     Args:
         data: folder of the sets, laid out as `sources` reads them.
         out: folder for the classifier; checkpoints lie in its folder `training`.
-        pairs: how many to train on; None is as many as the weights that ship have seen.
-        seed: of pairs, order and initial weights.
+        pairs: most pairs in a stage, for a trial.
 
     Returns:
         figures on held-out pairs.
@@ -96,13 +99,17 @@ def train_public(data: Path, out: Path, *, pairs: int | None = None, seed: int =
     except ModuleNotFoundError:
         raise MissingExtra("local", "training") from None
 
-    settings = replace(Settings(), seed=seed, pairs=pairs or Settings.pairs)
-    try:
-        every = make_pairs(data, settings.seed, settings.rounds)
-    except FileNotFoundError as error:
-        raise UsageError(f"{error.filename} is missing: give the folder of the public sets") from None
-    train, tune = split(every)
-    run = out / "training"
-    fit(train, tune, minilm_folder(), run, settings, None)
+    stages = (Settings(seed=0, pairs=128_000, cooling=0.0), Settings(seed=1, pairs=256_000))
+    weights: Path | None = None
+    for number, settings in enumerate(stages, 1):
+        run = out / "training" / f"stage-{number}"
+        try:
+            every = make_pairs(data, settings.seed, encoder=open_encoder() if weights else None)
+        except FileNotFoundError as error:
+            raise UsageError(f"{error.filename} is missing: give the folder of the public sets") from None
+        train, tune = split(every)
+        shorter = replace(settings, pairs=min(settings.pairs, pairs or settings.pairs))
+        fit(train, tune, minilm_folder(), run, shorter, weights)
+        weights = run / "trained.safetensors"
     held_out = [pair for pair in every if pair.split == "tune"][CHOOSING:]
     return export(held_out, run / "trained.safetensors", out, TRAINED_ON)

@@ -31,7 +31,6 @@ class Settings:
 
     Attributes:
         seed: of pairs, order and initial weights.
-        rounds: how often the pair maker goes over the records.
         pairs: training pairs seen in all.
         batch: pairs per step.
         rate: peak learning rate, reached after `warmup` steps, held, then falling in a line over the last `cooling` of
@@ -44,8 +43,7 @@ class Settings:
     """
 
     seed: int = 0
-    rounds: int = 1
-    pairs: int = 330_000
+    pairs: int = 256_000
     batch: int = 64
     rate: float = 2e-4
     warmup: int = 150
