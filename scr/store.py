@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from scr.errors import Conflict, EncoderMismatch, StoreReadOnly, UnknownFact, UnknownStore, UsageError
-from scr.facts import DEFAULT_NAMESPACE, Fact, NewFact, check_namespace, new_id
-from scr.ledger import EncoderId, Ledger, Operation, OperationKind, Transaction
+from scr.changes import Added, Changes, OnConflict, Undone
+from scr.errors import EncoderMismatch, StoreReadOnly, UnknownFact, UnknownStore, UsageError
+from scr.facts import DEFAULT_NAMESPACE, Fact, NewFact, check_namespace
+from scr.ledger import EncoderId, Ledger, OperationKind
 from scr.ledger.transaction import text_digest
 from scr.reembedding import embed_afresh
 from scr.scope import Candidate
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from scr.encoder import Encoder
     from scr.searcher import Searcher
 
-OnConflict: TypeAlias = Literal["supersede", "keep", "reject"]
 Progress: TypeAlias = Callable[[int], None]
 
 Item = TypeVar("Item")
@@ -40,35 +40,12 @@ _SHORTEST_PREFIX = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """What inserting a fact did.
-
-    Attributes:
-        fact: the new fact, or the one that was there already.
-        superseded: facts it took the place of.
-        duplicate: whether a fact with the same text was there, so that nothing was changed.
-    """
-
-    fact: Fact
-    superseded: tuple[Fact, ...] = ()
-    duplicate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Imported:
     """Counts of a bulk import."""
 
     added: int
     duplicate: int
     superseded: int
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """An operation that was taken back, and the facts whose state that changed."""
-
-    operation: Operation
-    facts: tuple[Fact, ...]
 
 
 class FactStore:
@@ -177,8 +154,8 @@ class FactStore:
         new = replace(new, source=new.source or source)
         self._keep_embeddings([new.text])
         (near,) = self._near([new.text])
-        with self._write("add") as transaction:
-            return self._insert(transaction, new, near, on_conflict)
+        with self._write("add") as changes:
+            return changes.insert(new, near, on_conflict)
 
     def add_all(
         self, facts: Iterable[NewFact], *, on_conflict: OnConflict = "supersede", progress: Progress | None = None
@@ -199,9 +176,9 @@ class FactStore:
             if progress:
                 progress(len(chunk))
         added = duplicate = superseded = 0
-        with self._write("import") as transaction:
+        with self._write("import") as changes:
             for new, near in queue:
-                result = self._insert(transaction, new, near, on_conflict)
+                result = changes.insert(new, near, on_conflict)
                 duplicate += result.duplicate
                 added += not result.duplicate
                 superseded += len(result.superseded)
@@ -219,13 +196,8 @@ class FactStore:
         """
         self._keep_embeddings([new.text])
         (near,) = self._near([new.text])
-        with self._write("update") as transaction:
-            old = self._active(transaction, fact_id)
-            fact = _updated(old, new)
-            superseded = self._supersede(transaction, fact, near, "supersede")
-            fact = replace(fact, supersedes=old.supersedes + tuple(one.id for one in superseded))
-            transaction.put("updated", fact, self._detector.statement(fact))
-        return Added(fact, tuple(superseded))
+        with self._write("update") as changes:
+            return changes.update(self.full_id(fact_id), new, near)
 
     def remove(self, fact_ids: Sequence[str]) -> list[Fact]:
         """Take facts out of service; the ledger keeps them.
@@ -233,13 +205,8 @@ class FactStore:
         Raises:
             UnknownFact: one of them is not an active fact; none was removed.
         """
-        removed = []
-        with self._write("remove") as transaction:
-            for fact_id in dict.fromkeys(fact_ids):
-                fact = replace(self._active(transaction, fact_id), status="removed")
-                transaction.put("removed", fact, self._detector.statement(fact))
-                removed.append(fact)
-        return removed
+        with self._write("remove") as changes:
+            return [changes.remove(fact_id) for fact_id in dict.fromkeys(map(self.full_id, fact_ids))]
 
     def undo(self, count: int = 1) -> list[Undone]:
         """Take back the last operations of the namespace, newest first; undone ones are passed over.
@@ -249,18 +216,8 @@ class FactStore:
         """
         if count < 1:
             raise UsageError(f"cannot undo {count} operations: give a number from 1")
-        undone = []
-        with self._write("undo") as transaction:
-            operations = transaction.undoable(count)
-            if len(operations) < count:
-                raise UsageError(
-                    f"there are {len(operations)} operations to undo in namespace {self.namespace!r}, not {count}: "
-                    "see `scr log`"
-                )
-            for operation in operations:
-                transaction.mark_reverted(operation.number)
-                undone.append(Undone(operation, tuple(self._restore(transaction, operation))))
-        return undone
+        with self._write("undo") as changes:
+            return changes.undo(count)
 
     def get(self, fact_id: str) -> Fact:
         """A fact by its id or the beginning of it, whatever its status.
@@ -327,9 +284,9 @@ class FactStore:
         self.close()
 
     @contextmanager
-    def _write(self, kind: OperationKind) -> Iterator[Transaction]:
+    def _write(self, kind: OperationKind) -> Iterator[Changes]:
         with self.ledger.write(kind, self.namespace, self._actor) as transaction:
-            yield transaction
+            yield Changes(transaction, self._detector, self.namespace)
 
     def _keep_embeddings(self, texts: Sequence[str]) -> None:
         digests = {text_digest(text): text for text in texts}
@@ -345,51 +302,6 @@ class FactStore:
             return [[] for _ in texts]
         found = self.search(texts, self._detector.neighbours)
         return [[candidate.fact.id for candidate in candidates] for candidates in found]
-
-    def _insert(self, transaction: Transaction, new: NewFact, near: Sequence[str], on_conflict: OnConflict) -> Added:
-        if there := transaction.with_text(new.text):
-            return Added(there, duplicate=True)
-        fact = Fact(
-            id=new_id(),
-            namespace=self.namespace,
-            created_at=transaction.at,
-            **{name: getattr(new, name) for name in NewFact.__dataclass_fields__},
-        )
-        superseded = self._supersede(transaction, fact, near, on_conflict)
-        fact = replace(fact, supersedes=tuple(one.id for one in superseded))
-        transaction.put("added", fact, self._detector.statement(fact))
-        return Added(fact, tuple(superseded))
-
-    def _supersede(
-        self, transaction: Transaction, fact: Fact, near: Sequence[str], on_conflict: OnConflict
-    ) -> list[Fact]:
-        if on_conflict == "keep":
-            return []
-        statement = self._detector.statement(fact)
-        stored = {one.id: one for one in (transaction.with_statement(statement) if statement else ())}
-        stored |= {one.id: one for one in map(transaction.get, near) if one and one.status == "active"}
-        stored.pop(fact.id, None)
-        found = self._detector.conflicts(fact, list(stored.values()))
-        if found and on_conflict == "reject":
-            raise Conflict(
-                f"it contradicts {found[0].id} ({found[0].text!r}): use --on-conflict supersede or keep; "
-                "nothing was changed"
-            )
-        for one in found:
-            transaction.put("superseded", _ended(one, fact), self._detector.statement(one))
-        return found
-
-    def _active(self, transaction: Transaction, fact_id: str) -> Fact:
-        fact = transaction.get(self.full_id(fact_id))
-        if fact is None or fact.namespace != self.namespace or fact.status != "active":
-            raise UnknownFact(f"no active fact {fact_id!r} in namespace {self.namespace!r}: see `scr list --all`")
-        return fact
-
-    def _restore(self, transaction: Transaction, operation: Operation) -> Iterator[Fact]:
-        for after, before in transaction.states_before(operation.number):
-            fact = before or replace(after, status="removed")
-            transaction.put("restored" if before else "removed", fact, self._detector.statement(fact))
-            yield fact
 
     def _search_past(self, queries: NDArray[np.float32], k: int, as_of: datetime) -> list[list[Candidate]]:
         import numpy as np
@@ -438,21 +350,6 @@ def _encoder_opener(given: str | Encoder | None) -> Callable[[str | None], Encod
     return open_it
 
 
-def _updated(old: Fact, new: NewFact) -> Fact:
-    values = {name: getattr(new, name) for name in NewFact.__dataclass_fields__}
-    kept = {name: value for name, value in values.items() if value is not None}
-    if old.object and "object" not in kept and old.object.casefold() not in new.text.casefold():
-        kept["object"] = None
-    return replace(old, **kept)
-
-
-def _ended(old: Fact, new: Fact) -> Fact:
-    # A fact that only begins later leaves the present to the old one.
-    if new.valid_from and new.valid_from > new.created_at and (old.valid_from or old.created_at) < new.valid_from:
-        return replace(old, valid_to=new.valid_from)
-    return replace(old, status="superseded")
-
-
 def _user() -> str:
     import getpass
 
@@ -460,3 +357,6 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+
+
+__all__ = ["Added", "FactStore", "Imported", "OnConflict", "Undone", "identify"]

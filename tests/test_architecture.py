@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"commands", "gateway", "evaluation", "diagnosis"},
     {"api", "batch", "answers", "editors"},
     {"pipeline"},
-    {"store", "searcher", "reembedding", "context", "query", "importing"},
+    {"store", "searcher", "changes", "reembedding", "context", "query", "importing"},
     {"scope", "engines"},
     {"ledger", "index", "encoder"},
     {"bert", "assets", "conversion", "shipped", "progress"},
@@ -43,8 +43,6 @@ DOORS = {
     "httpx": {"engines/", "gateway/", "assets.py"},
 }  # fmt: skip
 LONGEST = 400
-LONGER = {"store.py": 480}
-"""The store is one noun with many verbs."""
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
@@ -125,7 +123,7 @@ def test_importing_scr_imports_next_to_nothing() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_file_fits_in_a_head(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= LONGER.get(name_of(path), LONGEST)
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

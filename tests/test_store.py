@@ -101,7 +101,7 @@ def test_unknown_and_ambiguous_ids(store: FactStore) -> None:
     with pytest.raises(UnknownFact):
         store.remove([fact.id, "zzzz"])
     assert list(store.facts()) == [fact]
-    store.remove([fact.id])
+    assert [one.id for one in store.remove([fact.id, fact.id[:6], fact.id])] == [fact.id]
     with pytest.raises(UnknownFact, match="no active fact"):
         store.update(fact.id, NewFact("Tea is black."))
 
