@@ -113,8 +113,11 @@ def open_edits(
         UnknownStore: there is none, and it is not to be made.
         StoreError: it cannot be opened; one of its subclasses.
     """
-    classifier = open_scope(scope, threshold) if scope is None or isinstance(scope, str) else scope
+    if scope is None or isinstance(scope, str):
+        # A classifier that asks the model opens it with the first question, as everything else does.
+        scope = open_scope(scope, threshold, lambda: edits.engine)
     context = ContextBuilder(prompts)
     opened = FactStore.open(store, namespace=namespace, encoder=encoder, make=make)
-    pipeline = Pipeline(opened, classifier, context, k=k)
-    return Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})
+    pipeline = Pipeline(opened, scope, context, k=k)
+    edits = Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})
+    return edits

@@ -17,6 +17,7 @@ from scr.engines import Message, Prompt
 from scr.errors import ScrError, UsageError
 from scr.facts import Fact
 from scr.shipped import shipped
+from scr.templates import load_template, tag_for
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -151,8 +152,10 @@ class ContextBuilder:
         """
         try:
             if form not in self._templates:
-                self._templates[form] = _load(form, self._folders)
-            text = self._templates[form].render(query=query, facts=facts, tag=_tag(query, facts))
+                self._templates[form] = load_template(form, self._folders)
+            text = self._templates[form].render(
+                query=query, facts=facts, tag=tag_for([query, *(fact.text for fact in facts)])
+            )
         except ScrError:
             raise
         except Exception as error:  # a template may fail in any way that Python can
@@ -163,15 +166,6 @@ class ContextBuilder:
                 f"the template {path} does not show {missing} as it is: write {{{{ fact.text }}}} or {{{{ query }}}}"
             )
         return text
-
-
-def _tag(query: str, facts: Sequence[Fact]) -> str:
-    """A name for the marks around the facts: ``facts``, or longer where a text could pass for such a mark."""
-    texts = "\n".join([query, *(fact.text for fact in facts)]).casefold()
-    tag = "facts"
-    while f"{tag}>" in texts:
-        tag += "-"
-    return tag
 
 
 def _promised(query: str, facts: Sequence[Fact]) -> list[tuple[str, str]]:
@@ -196,21 +190,6 @@ def _template_path(form: Form, folders: tuple[Path, ...]) -> Path:
     return next(
         (path for folder in folders if (path := folder / f"{form}.jinja").is_file()), folders[-1] / f"{form}.jinja"
     )
-
-
-def _load(form: Form, folders: tuple[Path, ...]) -> Template:
-    """Compile a template in a sandbox: a folder of prompts that someone passes on must not be able to run code."""
-    from jinja2 import FileSystemLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        autoescape=False,  # the reader is a language model, and facts are shown as they are
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(f"{form}.jinja")
 
 
 def _template_error(form: Form, folders: tuple[Path, ...], error: Exception) -> str:

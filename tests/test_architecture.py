@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"store", "searcher", "changes", "reembedding", "context", "query", "importing"},
     {"scope", "engines"},
     {"ledger", "index", "encoder"},
-    {"bert", "assets", "conversion", "shipped", "progress"},
+    {"bert", "assets", "conversion", "shipped", "progress", "templates"},
     {"facts"},
     {"errors", "version"},
 ]

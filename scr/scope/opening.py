@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from scr.engines import Engine
 from scr.errors import UsageError
 from scr.scope import ScopeClassifier
 
@@ -16,16 +18,20 @@ _SIMPLE = {
     "words": "scr.scope.words:WordsClassifier",
 }
 _LEARNED = "cross-encoder"
+_ASKING = ("llm", "cascade")
 
-NAMES = (*_SIMPLE, _LEARNED)
+NAMES = (*_SIMPLE, _LEARNED, *_ASKING)
 
 
-def open_scope(name: str | None = None, threshold: float | None = None) -> ScopeClassifier:
+def open_scope(
+    name: str | None = None, threshold: float | None = None, engine: Callable[[], Engine] | None = None
+) -> ScopeClassifier:
     """A scope classifier by its name.
 
     Args:
         name: one of `NAMES`, or the folder of a trained cross-encoder; None is the default one.
         threshold: least score at which a fact applies; None is the classifier's own.
+        engine: opens the language model, for those that ask it.
 
     Raises:
         UsageError: there is none of that name.
@@ -37,8 +43,19 @@ def open_scope(name: str | None = None, threshold: float | None = None) -> Scope
 
         learned = CrossEncoder.from_pretrained(None if name == _LEARNED else name)
         return learned if threshold is None else learned.with_threshold(threshold)
+    if name in _ASKING:
+        return _open_asking(name, threshold, engine)
     if name not in _SIMPLE:
         raise UsageError(f"no scope classifier is called {name!r}, nor is that a folder of one: use {', '.join(NAMES)}")
     module, attribute = _SIMPLE[name].split(":")
     classifier: type[ScopeClassifier] = getattr(import_module(module), attribute)
     return classifier() if threshold is None else classifier(threshold)  # type: ignore[call-arg]
+
+
+def _open_asking(name: str, threshold: float | None, engine: Callable[[], Engine] | None) -> ScopeClassifier:
+    if engine is None:
+        raise UsageError(f"the scope classifier {name!r} asks a language model, and there is none here")
+    from scr.scope.llm import CascadeClassifier, LanguageModelClassifier
+
+    judge = LanguageModelClassifier(engine)
+    return judge if name == "llm" else CascadeClassifier(open_scope(_LEARNED, threshold), judge)

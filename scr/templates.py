@@ -1,0 +1,37 @@
+"""Prompt templates: compiled in a sandbox, filled with texts that are data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def load_template(name: str, folders: Sequence[Path]) -> Template:
+    """Compile ``NAME.jinja`` of the first folder that has it.
+
+    In a sandbox: a folder of prompts that someone passes on must not be able to run code.
+    """
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        autoescape=False,  # the reader is a language model, and facts are shown as they are
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(f"{name}.jinja")
+
+
+def tag_for(texts: Sequence[str]) -> str:
+    """A name for the marks around facts: ``facts``, or longer where a text could pass for such a mark."""
+    joined = "\n".join(texts).casefold()
+    tag = "facts"
+    while f"{tag}>" in joined:
+        tag += "-"
+    return tag
