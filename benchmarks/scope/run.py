@@ -57,7 +57,7 @@ def measure(classifier: ScopeClassifier, data: ScopeSet, near: Retrieved, k: int
     Returns:
         the scores, and questions per second (without encoding and search).
     """
-    facts = [_fact(text) for text in data.facts]
+    facts = [fact_of(text) for text in data.facts]
     scores = np.zeros((len(data.asked), min(k, near.found.shape[1])), np.float32)
     begun = time.perf_counter()
     for start in range(0, len(data.asked), _AT_ONCE):
@@ -71,7 +71,8 @@ def measure(classifier: ScopeClassifier, data: ScopeSet, near: Retrieved, k: int
     return Scored(data, near.found[:, :k], scores), len(data.asked) / (time.perf_counter() - begun)
 
 
-def _fact(text: str) -> Fact:
+def fact_of(text: str) -> Fact:
+    """A stored fact of nothing but a text."""
     nothing = dict.fromkeys(("subject", "relation", "object", "question", "source", "valid_from", "valid_to"))
     return Fact(id=new_id(), text=text, namespace="default", created_at=datetime.now(UTC), **nothing)  # type: ignore[arg-type]
 
