@@ -23,6 +23,7 @@ from scr.facts import Fact, new_id
 from scr.scope import Candidate, ScopeClassifier
 
 from .judge import Scored, extremes, figures
+from .plots import draw
 from .sets import ScopeSet, every_set
 
 _HERE = Path(__file__).parent
@@ -81,11 +82,16 @@ def main() -> None:
     """Read the options, measure, write results/NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--scope", default="words,cross-encoder", help="classifiers, with commas")
+    parser.add_argument("--scope", default="serac,cross-encoder", help="classifiers, with commas")
     parser.add_argument("--classifier", type=Path, help="folder of the cross-encoder; the shipped one if left out")
     parser.add_argument("--sample", type=int, default=0, help="records whose questions are put; 0 is all")
     parser.add_argument("--k", type=int, default=10, help="candidates that are judged")
-    parser.add_argument("--floor", type=float, default=0.2, help="cosine under which a candidate is not judged")
+    parser.add_argument(
+        "--floor",
+        type=float,
+        default=-1.0,
+        help="cosine under which a candidate is not judged, beside the classifier's own",
+    )
     parser.add_argument("--name", default="table", help="of the result file")
     parser.add_argument("--extremes", type=Path, help="file for the last classifier's worst errors, to look at")
     parser.add_argument("--sets", default="", help="names of sets, with commas; all if left out")
@@ -94,18 +100,21 @@ def main() -> None:
     encoder = open_encoder()
     results: dict[str, dict[str, Any]] = {}
     looked: dict[str, Any] = {}
+    drawn: dict[str, dict[str, Scored]] = {}
     for whole in every_set(given.data):
         if given.sets and whole.name not in given.sets.split(","):
             continue
         data = whole.sampled(given.sample) if given.sample else whole
         near = retrieve(data, encoder)
         cosine = Scored(data, near.found, near.cosines)
+        drawn[data.name] = {"cosine": cosine}
         results[data.name] = {"cosine": figures(cosine, _best_cut(cosine), probabilities=False)}
         for classifier in classifiers:
             scored, speed = measure(classifier, data, near, given.k, given.floor)
             row = figures(scored, classifier.threshold, probabilities=True) | {"queries_per_second": round(speed, 1)}
             results[data.name][classifier.name] = row
             looked[data.name] = extremes(scored)
+            drawn[data.name][classifier.name] = scored
         for name, row in results[data.name].items():
             print(data.name, name, json.dumps(_short(row)), flush=True)
     parameters = {
@@ -114,6 +123,7 @@ def main() -> None:
         if name not in ("data", "name", "extremes", "classifier")
     }
     write_result(_HERE / f"results/{given.name}.json", parameters, results)
+    draw(drawn, _HERE / f"results/{given.name}")
     if given.extremes:  # they quote the data sets, so they stay outside the project
         write_result(given.extremes, parameters, looked)
 

@@ -10,12 +10,11 @@ from scr.engines import Engine
 from scr.errors import UsageError
 from scr.scope import ScopeClassifier
 
-DEFAULT_SCOPE = "words"
+DEFAULT_SCOPE = "cross-encoder"
 
 _SIMPLE = {
     "cosine": "scr.scope.cosine:CosineClassifier",
     "serac": "scr.scope.cosine:SeracClassifier",
-    "words": "scr.scope.words:WordsClassifier",
 }
 _LEARNED = "cross-encoder"
 _ASKING = ("llm", "cascade")

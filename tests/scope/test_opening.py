@@ -16,7 +16,7 @@ from scr.scope import Candidate, ScopeClassifier
 from scr.scope.llm import CascadeClassifier
 from scr.scope.opening import DEFAULT_SCOPE, NAMES, open_scope
 
-SIMPLE = ("cosine", "serac", "words")
+SIMPLE = ("cosine", "serac")
 
 
 def candidate(text: str, similarity: float) -> Candidate:
@@ -55,7 +55,7 @@ def test_there_is_a_default() -> None:
 
 @pytest.mark.parametrize("name", ["no-such", "../..", "/"])
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match="cosine, serac, words, cross-encoder, llm, cascade"):
+    with pytest.raises(UsageError, match="cosine, serac, cross-encoder, llm, cascade"):
         open_scope(name)
 
 

@@ -28,7 +28,7 @@ _FLOOR, _MARGIN = 0.2, 0.25
 
 
 def export(
-    pairs: Sequence[Pair], trained: Path, target: Path, trained_on: Sequence[str], arithmetic: str = "fp32"
+    pairs: Sequence[Pair], trained: Path, target: Path, trained_on: Sequence[str], arithmetic: str = "int8"
 ) -> dict[str, float]:
     """Write weights, a calibrated config.json and a model card into a folder.
 

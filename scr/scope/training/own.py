@@ -99,7 +99,7 @@ def train_public(data: Path, out: Path, *, pairs: int | None = None) -> dict[str
     except ModuleNotFoundError:
         raise MissingExtra("local", "training") from None
 
-    stages = (Settings(seed=0, pairs=128_000, cooling=0.0), Settings(seed=1, pairs=256_000))
+    stages = (Settings(seed=0, pairs=128_000, cooling=0.0), Settings(seed=1, pairs=200_000))
     weights: Path | None = None
     for number, settings in enumerate(stages, 1):
         run = out / "training" / f"stage-{number}"

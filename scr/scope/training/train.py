@@ -43,7 +43,7 @@ class Settings:
     """
 
     seed: int = 0
-    pairs: int = 256_000
+    pairs: int = 200_000
     batch: int = 64
     rate: float = 2e-4
     warmup: int = 150
