@@ -66,7 +66,7 @@ def test_trained_weights_export_to_a_classifier_that_scores_as_the_network_did(t
 
     run(tmp_path / "run", SETTINGS)
     pairs = made("tune", "Ida Jon Kim")
-    figures = export(pairs, tmp_path / "run/trained.safetensors", tmp_path / "out", ("names",))
+    figures = export(pairs, tmp_path / "run/trained.safetensors", tmp_path / "out", ("names",), "fp32")
     assert "- names" in (tmp_path / "out/README.md").read_text()
     assert figures["pairs"] == len(pairs)
     classifier = CrossEncoder.from_pretrained(tmp_path / "out")
