@@ -31,6 +31,26 @@ def test_subjects(folder: Path) -> set[str]:
     return {normal(subject) for subject in found}
 
 
+_CONFIRM = (
+    "Is it true that {}?",
+    "Is it correct that {}?",
+    "Isn't it true that {}?",
+    "{}, right?",
+    "True or false: {}.",
+    "Can you confirm that {}?",
+)
+_ALIKE = 0.45
+_BOTH_WAYS = (
+    "spouse",
+    "siblings",
+    "twin_city",
+    "borders",
+    "based_on",
+    "instance_of",
+    "part_of",
+    "namesake",
+    "location",
+)
 _AGAIN = {"alias": 2, "reasoning": 2, "logical": 1}
 
 
@@ -47,6 +67,7 @@ class Recipe:
     same_relation: float = 0.9
     lookalike: float = 0.45
     negated: float = 0.5
+    reversed: float = 0.25
     object: float = 0.3
     framed: float = 0.3
     task: float = 0.2
@@ -119,7 +140,7 @@ class Builder:
             for _ in self._times(self.recipe.inverse):
                 yield self._pair(record, fill(self.rng.choice(relation.inverse), record), 1.0, "inverse")
         for _ in self._times(self.recipe.verified):
-            yield self._pair(record, f"Is it true that {statement(record, self.rng).rstrip('.')}?", 1.0, "verified")
+            yield self._pair(record, self._to_confirm(record), 1.0, "verified")
         for _ in self._times(self.recipe.made_up):
             if made := self._made_up(record, relation):
                 yield self._pair(made, question(made, self.rng, native=False), 1.0, "made up")
@@ -150,6 +171,10 @@ class Builder:
                 yield self._pair(record, ask, 0.0, "same subject")
         for _ in self._times(self.recipe.negated):
             yield self._pair(record, negated(record, self.rng), 0.0, "negated")
+        if record.relation not in _BOTH_WAYS:
+            for _ in self._times(self.recipe.reversed):
+                turned = Record(record.source, record.object, record.subject, prompt="", relation=record.relation)
+                yield self._pair(record, question(turned, self.rng, native=False), 0.0, "reversed")
         for _ in self._times(self.recipe.object):
             yield self._pair(record, about_object(record, self.rng), 0.0, "object")
         for _ in self._times(self.recipe.framed):
@@ -161,8 +186,11 @@ class Builder:
         if chance < 0.12 and (query := nested.question(made, library()[made.relation], self.rng)):
             return query
         if chance < 0.2:
-            return f"Is it true that {statement(made, self.rng).rstrip('.')}?"
+            return self._to_confirm(made)
         return question(made, self.rng, native=False)
+
+    def _to_confirm(self, record: Record) -> str:
+        return self.rng.choice(_CONFIRM).format(statement(record, self.rng).rstrip("."))
 
     def _probes(self, record: Record) -> Iterator[Pair]:
         for probe in record.probes:
@@ -182,7 +210,8 @@ class Builder:
         ]
         if not fits:
             return None
-        other = self.rng.choice(fits)
+        alike = [r for r in fits if r.key in relation.like]
+        other = self.rng.choice(alike if alike and self.rng.random() < _ALIKE else fits)
         if pool := self.by_relation.get((other.key, "train")):
             thing = self.rng.choice(pool).object
         elif other.objects:

@@ -259,6 +259,9 @@ def task(record: Record, rng: Random) -> str:
     return fill(rng.choice(_TASKS), record)
 
 
+_ENDINGS = ("berg", "gren", "son", "ström", "man", "er", "ton", "ley", "ham", "feld", "ova", "ski", "ini", "et", "ard")
+
+
 def lookalike(subject: str, rng: Random) -> str:
     """A subject that differs in one figure, numeral or name; empty if nothing can be changed."""
     if figures := list(re.finditer(r"\d+", subject)):
@@ -271,6 +274,9 @@ def lookalike(subject: str, rng: Random) -> str:
     words = subject.split()
     if len(words) < 2 or len(words) > 4:
         return ""
+    if len(words[-1]) > 4 and rng.random() < 0.5:
+        ending = rng.choice([e for e in _ENDINGS if not words[-1].endswith(e)])
+        return " ".join([*words[:-1], words[-1][: rng.randint(3, len(words[-1]) - 1)] + ending])
     names = [
         n
         for n in (

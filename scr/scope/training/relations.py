@@ -20,7 +20,9 @@ class Relation:
         questions: questions about the subject.
         inverse: questions about the object that the same fact answers.
         objects: made-up objects.
+        statements: whole sentences that state the fact.
         near: keys of relations that a fact of this one may answer too.
+        like: keys of relations that are easily mistaken for this one.
     """
 
     key: str
@@ -30,10 +32,12 @@ class Relation:
     questions: tuple[str, ...] = ()
     inverse: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
     near: frozenset[str] = frozenset()
+    like: tuple[str, ...] = ()
 
 
-_FIELDS = {"n": "nouns", "c": "clozes", "q": "questions", "i": "inverse", "o": "objects"}
+_FIELDS = {"n": "nouns", "c": "clozes", "q": "questions", "i": "inverse", "o": "objects", "s": "statements"}
 
 
 @cache
@@ -58,7 +62,8 @@ def _relation(key: str, row: dict[str, str], near: set[str]) -> Relation:
         name: tuple(part.strip() for part in row.get(mark, "").split(";") if part.strip())
         for mark, name in _FIELDS.items()
     }
-    return Relation(key=key, kinds=row["kinds"], near=frozenset(near), **lists)
+    like = tuple(row.get("like", "").split())
+    return Relation(key=key, kinds=row["kinds"], near=frozenset(near), like=like, **lists)
 
 
 @cache

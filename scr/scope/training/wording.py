@@ -107,7 +107,7 @@ def statement(record: Record, rng: Random) -> str:
     relation = library().get(record.relation)
     ways = ["native"] * 4 * bool(record.statements) + ["question"] * (2 if record.prompt.endswith("?") else 0)
     if relation:
-        ways += ["cloze"] * 3 * bool(relation.clozes) + ["noun"] * 3
+        ways += ["cloze"] * 3 * bool(relation.clozes) + ["noun"] * 3 + ["stated"] * 3 * bool(relation.statements)
     way = rng.choice(ways or ["colon"])
     if way == "native":
         text = rng.choice(record.statements)
@@ -115,6 +115,9 @@ def statement(record: Record, rng: Random) -> str:
         text = finish(fill(rng.choice(relation.clozes), record), record.object)  # type: ignore[union-attr]
     elif way == "noun":
         text = fill(rng.choice(_NOUN_STATEMENTS), record, rng.choice(relation.nouns))  # type: ignore[union-attr]
+    elif way == "stated":
+        stated = fill(rng.choice(relation.statements), record)  # type: ignore[union-attr]
+        text = re.sub(r"\ba (?=[aeiou])", "an ", stated)
     elif way == "question":
         question = rng.choice((record.prompt, *record.paraphrases))
         text = rng.choice(
