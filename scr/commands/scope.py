@@ -146,7 +146,7 @@ def train(
 
       scr scope train --facts facts.jsonl --queries queries.jsonl -o my-scope
     """
-    from scr.scope.training.own import own_pairs, train_own, train_public
+    from scr.scope.training.recipes import own_pairs, train_own, train_public
 
     if data and not (facts or queries):
         figures = train_public(data, output, pairs=pairs)

@@ -1,4 +1,4 @@
-"""A classifier trained further on pairs of one's own, or from nothing on the public sets: `scr scope train`."""
+"""The two ways to a classifier: on pairs of one's own, or from nothing on the public sets (`scr scope train`)."""
 
 from __future__ import annotations
 
