@@ -23,7 +23,7 @@ def info(store: Store = None, json_: Json = False) -> None:
     with opened_store(store, NAMESPACE) as opened:
         counts = opened.ledger.count()
         encoder = opened.ledger.encoder()
-        index = sum(file.stat().st_size for file in (opened.path / "index").glob("*") if file.is_file())
+        index = sum(file.stat().st_size for file in (opened.path / "index").rglob("*") if file.is_file())
         report = {
             "path": str(opened.path),
             "store_id": opened.ledger.store_id,

@@ -126,7 +126,7 @@ def train(
         Path | None, typer.Option("--queries", metavar="FILE", help='JSONL of {"query", "facts", "kind"}.')
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="FOLDER", help="The public sets: train what ships, from nothing.")
+        Path | None, typer.Option("--data", metavar="FOLDER", help="The public sets: train from nothing.")
     ] = None,
     pairs: Annotated[
         int | None,
@@ -139,7 +139,7 @@ def train(
     """Train the classifier on labelled queries of your own.
 
     It starts from the weights that ship, and sees each query with the facts that apply and the nearest that do
-    not. The same command goes on with a run that was cut off. With --data, what ships is trained from nothing
+    not. The same command goes on with a run that was cut off. With --data, it starts from nothing
     (two hours on two cores).
 
     Example:

@@ -77,3 +77,11 @@ def test_doctor_says_what_is_wrong(scr: Scr, tmp_path: Path) -> None:
     damaged = scr("doctor")
     assert damaged.status == 1
     assert "✗ store" in damaged.out
+
+
+def test_the_index_counts_among_a_stores_bytes(scr: Scr, tmp_path: Path) -> None:
+    scr("add", "The capital of France is Lyon.")
+    before = scr("store", "info", "--json").json["bytes"]
+    scr("store", "rebuild")
+    vectors = next((tmp_path / "store/index").rglob("vectors.npy")).stat().st_size
+    assert scr("store", "info", "--json").json["bytes"] >= before + vectors

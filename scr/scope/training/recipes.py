@@ -75,7 +75,7 @@ def train_own(pairs: Sequence[Pair], out: Path, *, start: Path = SHIPPED, seed: 
 
 
 def train_public(data: Path, out: Path, *, pairs: int | None = None) -> dict[str, float]:
-    """Train the classifier that ships, from all-MiniLM-L6-v2 and the public sets; a run that was cut off goes on.
+    """Train a classifier from all-MiniLM-L6-v2 and the public sets; a run that was cut off goes on.
 
     The first stage learns from pairs made of each record alone, the second also from the facts that retrieval finds
     near a question and that do not govern it.
