@@ -23,6 +23,7 @@
     │   ├── EngineTimeout       the server did not answer in time
     │   ├── EngineRefused       the server refused the key
     │   └── ModelNotFound       there is no such model
+    ├── EditError               an edit cannot be applied; nothing was changed
     ├── AssetError              model weights could not be fetched or converted
     └── MissingExtra            an optional dependency is not installed
 
@@ -118,6 +119,10 @@ class EngineRefused(EngineError):
 
 class ModelNotFound(EngineError):
     """There is no such model."""
+
+
+class EditError(ScrError):
+    """An edit cannot be applied; nothing was changed."""
 
 
 class AssetError(ScrError):
