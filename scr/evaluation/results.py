@@ -166,7 +166,7 @@ class Interval:
 
 
 Figures: TypeAlias = dict[str, Interval]
-"""``exact`` and ``contains``; a legacy dimension has ``value`` alone."""
+"""``exact`` and ``contains``; a legacy dimension (probabilities, entropy) has ``exact`` alone."""
 
 
 @dataclass(frozen=True, slots=True)
