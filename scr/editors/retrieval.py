@@ -1,0 +1,131 @@
+"""Methods that keep the edits in a fact store and show the model what they find there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scr.editors import Asked, Considered, Edit, EditReport, Prepared, Traits
+from scr.editors.registry import Workbench, refuse_option
+from scr.engines import Engine
+from scr.errors import EditError, FactError, UsageError
+from scr.facts import NewFact
+from scr.pipeline import Decision, Pipeline
+from scr.scope import Candidate, ScopeClassifier
+from scr.store import FactStore
+
+
+class Stored:
+    """A store that holds the edits, for as long as the context manager lasts.
+
+    Args:
+        bench: the model and what else a method works with.
+        scope: decides which of the retrieved facts are shown.
+        k: how many facts to retrieve.
+    """
+
+    def __init__(self, bench: Workbench, scope: ScopeClassifier, k: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="scr-edits-", ignore_cleanup_errors=True)
+        self._store = FactStore.open(Path(self._folder.name), encoder=bench.encoder())
+        self.pipeline = Pipeline(self._store, scope, bench.context, bench.engine, k)
+        self.engine: Engine = bench.engine
+        self.reports: list[EditReport] = []
+
+    def add(self, edits: Sequence[Edit]) -> Self:
+        """Insert the edits' sentences; where two say different things of the same, the later one holds."""
+        start = perf_counter()
+        try:
+            self._store.add_all([NewFact.of({"text": edit.fact}) for edit in edits])
+        except FactError as error:
+            raise EditError(f"an edit is no acceptable fact: {error}") from None
+        self.reports.append(EditReport(len(edits), perf_counter() - start))
+        return self
+
+    def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
+        """Each question with the facts that the decision lets through; untouched where there are none."""
+        decisions = self.pipeline.decide_all([one.prompt for one in asked])
+        return [self._prepared(one, decision) for one, decision in zip(asked, decisions, strict=True)]
+
+    def _prepared(self, asked: Asked, decision: Decision) -> Prepared:
+        context = self.pipeline.messages(asked.prompt, decision)
+        considered = tuple(
+            Considered(judged.fact.text, judged.score, judged.threshold, judged.applies) for judged in decision.facts
+        )
+        return Prepared(context.prompt, tuple(fact.text for fact in context.shown), considered)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+        self._folder.cleanup()
+
+
+class Scr:
+    """This project: the scope decision over retrieved facts. Its option is the scope classifier: ``scr:cosine``."""
+
+    traits: ClassVar[Traits] = Traits("scr", "context", "this project, after He, Song and Sun 2025 and SERAC")
+
+    def __init__(self, bench: Workbench, scope: ScopeClassifier, k: int) -> None:
+        self._bench, self._scope, self._k = bench, scope, k
+
+    @classmethod
+    def open(cls, bench: Workbench, option: str) -> Scr:
+        """See :func:`scr.editors.registry.open_editor`."""
+        from scr.scope.opening import open_scope
+
+        return cls(bench, open_scope(option or None, engine=lambda: bench.engine), bench.k)
+
+    def apply(self, edits: Sequence[Edit]) -> Stored:
+        """A store with these edits in it."""
+        return Stored(self._bench, self._scope, self._k).add(edits)
+
+
+class SeracInContext(Scr):
+    """SERAC's routing, with the language model in context in place of its counterfactual model.
+
+    The nearest edit alone is looked at, and applies from a score of one half on (Mitchell et al. 2022, section 3).
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "serac-icl", "context", "Mitchell et al. 2022, Memory-Based Model Editing at Scale (routing)"
+    )
+
+    @classmethod
+    def open(cls, bench: Workbench, option: str) -> SeracInContext:
+        """See :func:`scr.editors.registry.open_editor`."""
+        from scr.scope.opening import open_scope
+
+        refuse_option(cls.traits.name, option)
+        return cls(bench, open_scope("serac"), k=1)
+
+
+class Rag(Scr):
+    """Retrieval without a decision: the k nearest facts are always shown. Its option is k: ``rag:1``."""
+
+    traits: ClassVar[Traits] = Traits("rag", "context", "Lewis et al. 2020, Retrieval-Augmented Generation (retrieval)")
+    default_k: ClassVar[int] = 5
+
+    @classmethod
+    def open(cls, bench: Workbench, option: str) -> Rag:
+        """See :func:`scr.editors.registry.open_editor`."""
+        if option and not (option.isascii() and option.isdigit() and 0 < int(option) <= 1000):
+            raise UsageError(f"rag:{option} is unknown: the option is how many facts to show, such as rag:1")
+        return cls(bench, Everything(), int(option or cls.default_k))
+
+
+class Everything:
+    """Lets every candidate through."""
+
+    name = "everything"
+    threshold = -1.0
+
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """The cosine, so that the nearest come first; shape (len(pairs),), in [-1, 1]."""
+        return np.array([candidate.similarity for _, candidate in pairs], np.float32)

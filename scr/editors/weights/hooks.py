@@ -1,0 +1,103 @@
+"""Hooks as context managers: see what goes into and out of parts of a model, and change what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    Change = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(slots=True)
+class Trace:
+    """What was seen in the latest pass, by module name; tensors as they were, not copies."""
+
+    inputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class _Enough(Exception):  # control flow, never seen outside this file
+    """Everything asked for was seen."""
+
+
+@contextmanager
+def traced(network: Any, modules: Sequence[str]) -> Iterator[Trace]:
+    """See the first input and output of modules in the passes made while this lasts."""
+    trace = Trace()
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(_: Any, inputs: Any, output: Any) -> None:
+            trace.inputs[name], trace.outputs[name] = inputs[0] if inputs else None, first(output)
+
+        return hook
+
+    with ExitStack() as stack:
+        for name in modules:
+            stack.callback(network.get_submodule(name).register_forward_hook(hook_of(name)).remove)
+        yield trace
+
+
+def seen(network: Any, modules: Sequence[str], run: Callable[[], Any]) -> Trace:
+    """What goes through modules in one pass, which ends with the last of them: later layers cost nothing."""
+    with traced(network, modules) as trace, ExitStack() as stack:
+
+        def stop(*_: Any) -> None:
+            if trace.outputs.keys() >= set(modules):
+                raise _Enough
+
+        for name in modules:
+            stack.callback(network.get_submodule(name).register_forward_hook(stop).remove)
+        try:
+            run()
+        except _Enough:
+            pass
+    return trace
+
+
+@contextmanager
+def changed(network: Any, changes: Mapping[str, Change]) -> Iterator[None]:
+    """Put other outputs in the place of modules' own while this lasts.
+
+    Args:
+        network: the model.
+        changes: by module name, a function from its first input and its output to what is to come out instead.
+    """
+
+    def hook_of(change: Change) -> Callable[..., Any]:
+        def hook(_: Any, inputs: Any, output: Any) -> Any:
+            new = change(inputs[0] if inputs else None, first(output))
+            return (new, *output[1:]) if isinstance(output, tuple) else new
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, change in changes.items():
+            stack.callback(network.get_submodule(name).register_forward_hook(hook_of(change)).remove)
+        yield
+
+
+def first(output: Any) -> Any:
+    """A block gives a tensor, or in some versions a tuple that begins with it."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+@contextmanager
+def still(network: Any) -> Iterator[None]:
+    """The model in evaluation mode and without gradients for its own parameters while this lasts."""
+    training = {module for module in network.modules() if module.training}
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        network.eval()
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+        for module in training:
+            module.training = True
