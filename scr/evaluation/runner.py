@@ -1,0 +1,233 @@
+"""One row of the table: a method's edits applied, every question asked, a file per case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from scr.editors import Asked, Edited, Editor, Prepared
+from scr.engines import Completion, Engine
+from scr.errors import EngineError
+from scr.evaluation.cases import Case, Question
+from scr.evaluation.metrics import contains, exact_match, preserved
+from scr.evaluation.results import After, Answered, CaseResult, Forced
+from scr.evaluation.settings import Settings
+
+_AT_ONCE = 256
+# Questions that are decided together.
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A question that waits for its answer.
+
+    Attributes:
+        case: its place in the row.
+        question: its place in the case.
+        after: whether it is asked right after the record's own edit.
+        prepared: what the model is given.
+        forced: probabilities of its right answer.
+    """
+
+    case: int
+    question: int
+    after: bool
+    prepared: Prepared
+    forced: Forced | None = None
+
+
+class RowRunner:
+    """Runs one method over the cases of a data set.
+
+    Args:
+        settings: of the run.
+        cases: of the data set.
+        flaws: rules of the lint that a question breaks, by case id and the question's place.
+        bare: the unmodified model's answers, by question; None for the row that makes them.
+        folder: for the cases' files.
+        progress: told how many questions are done.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        cases: Sequence[Case],
+        flaws: Mapping[tuple[str, int], tuple[str, ...]],
+        bare: Mapping[str, str] | None,
+        folder: Path,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._settings, self._cases, self._flaws, self._bare = settings, cases, flaws, bare
+        self._folder, self._progress = folder, progress
+        self._failures: list[EngineError] = []
+
+    def run(self, editor: Editor, edits: int) -> None:
+        """Apply the method in groups of so many records, and ask each group's questions on its final state.
+
+        Groups whose files are all there are left out.
+
+        Raises:
+            EditError: an edit cannot be applied.
+            EngineError: questions failed; every case without a failed one is kept.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        every = range(len(self._cases))
+        groups = [every[start : start + edits] for start in range(0, len(every), edits)]
+        pending = []
+        for group in groups:
+            if all(self._path(place).exists() for place in group):
+                self._progress(sum(len(self._cases[place].questions) for place in group))
+            else:
+                pending.append(group)
+        for streams in [[group] for group in pending] if editor.traits.changes_weights else [pending]:
+            self._gather(editor, streams)
+        if self._failures:
+            raise type(self._failures[0])(
+                f"{len(self._failures):,} questions failed, the first one so: {self._failures[0]}: run the same "
+                "command again to ask only what is missing"
+            )
+
+    def _gather(self, editor: Editor, groups: Sequence[range]) -> None:
+        """Ask what the groups have to be asked, and write each case as it is complete."""
+        open_cases: dict[int, _Open] = {}
+        for slot, outcome in self._answers(editor, groups, open_cases):
+            self._progress(not slot.after)
+            case = open_cases[slot.case]
+            if isinstance(outcome, EngineError):
+                self._failures.append(outcome)
+                case.failed = True
+            else:
+                case.said[slot.question, slot.after] = (slot, outcome)
+            case.missing -= 1
+            if not case.missing:
+                del open_cases[slot.case]
+                if not case.failed:
+                    self._write(slot.case, case)
+
+    def _answers(
+        self, editor: Editor, groups: Sequence[range], open_cases: dict[int, _Open]
+    ) -> Iterator[tuple[Slot, Completion | EngineError]]:
+        if editor.traits.changes_weights:
+            # The model is another one after each step, so that a step has to be answered before the next.
+            for group in groups:
+                for edited, slots in self._steps(editor, group, open_cases):
+                    yield from self._asked(edited.engine, slots)
+        elif groups:
+            steps = chain.from_iterable(self._steps(editor, group, open_cases) for group in groups)
+            first, slots = next(steps)
+            yield from self._asked(first.engine, chain(slots, chain.from_iterable(more for _, more in steps)))
+
+    def _asked(self, engine: Engine, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Completion | EngineError]]:
+        drawn: list[Slot] = []
+
+        def prompts() -> Iterator[object]:
+            for slot in slots:
+                drawn.append(slot)
+                yield slot.prepared.prompt
+
+        for place, outcome in engine.generate_each(prompts(), self._settings.sampling):  # type: ignore[arg-type]
+            yield drawn[place], outcome
+
+    def _steps(
+        self, editor: Editor, group: range, open_cases: dict[int, _Open]
+    ) -> Iterator[tuple[Edited, Iterator[Slot]]]:
+        """States of the edited model, each with what is to be asked of it."""
+        first, *others = [self._cases[place].edits for place in group]
+        together = () if self._settings.one_by_one else tuple(edit for edits in others for edit in edits)
+        with editor.apply([*first, *together]) as edited:
+            for place in group:
+                count = len(self._cases[place].questions) * (2 if self._settings.one_by_one else 1)
+                open_cases[place] = _Open(count)
+            if self._settings.one_by_one:
+                for place in group:
+                    if place != group[0]:
+                        edited.add(self._cases[place].edits)
+                    yield edited, self._slots(edited, [place], after=True)
+            seconds = sum(report.seconds for report in edited.reports)
+            edits = sum(report.edits for report in edited.reports)
+            for place in group:
+                open_cases[place].seconds = seconds * len(self._cases[place].edits) / max(edits, 1)
+            yield edited, self._slots(edited, group, after=False)
+
+    def _slots(self, edited: Edited, places: Iterable[int], *, after: bool) -> Iterator[Slot]:
+        questions = (
+            (place, number, question)
+            for place in places
+            for number, question in enumerate(self._cases[place].questions)
+        )
+        while chunk := list(islice(questions, _AT_ONCE)):
+            asked = [self._put(self._cases[place], question) for place, _, question in chunk]
+            prepared = edited.prepare(asked)
+            forced = self._forced(edited.engine, chunk, prepared) if self._settings.legacy and not after else {}
+            for turn, ((place, number, _), one) in enumerate(zip(chunk, prepared, strict=True)):
+                yield Slot(place, number, after, one, forced.get(turn))
+
+    def _put(self, case: Case, question: Question) -> Asked:
+        return Asked(self._settings.prompt(question.prompt), case.edits, question.in_scope)
+
+    def _forced(
+        self, engine: Engine, chunk: Sequence[tuple[int, int, Question]], prepared: Sequence[Prepared]
+    ) -> dict[int, Forced]:
+        raise NotImplementedError
+
+    def _write(self, place: int, case: _Open) -> None:
+        questions = self._cases[place].questions
+        answered = tuple(self._answered(place, number, question, case) for number, question in enumerate(questions))
+        facts = tuple(edit.fact for edit in self._cases[place].edits)
+        result = CaseResult(self._cases[place].id, facts, answered, case.seconds)
+        path = self._path(place)
+        # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.
+        aside = path.with_suffix(".part")
+        aside.write_text(json.dumps(result.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.replace(path)
+
+    def _answered(self, place: int, number: int, question: Question, case: _Open) -> Answered:
+        slot, completion = case.said[number, False]
+        bare = completion.text if self._bare is None else self._bare[question.prompt]
+        after = case.said.get((number, True))
+        verdict = self._verdict(question, completion.text, bare)
+        untouched = slot.prepared.prompt == self._settings.prompt(question.prompt)
+        return Answered(
+            prompt=question.prompt,
+            kind=question.kind,
+            sub=question.sub,
+            answers=question.answers,
+            answer=completion.text,
+            bare=bare,
+            shown=slot.prepared.shown,
+            considered=slot.prepared.considered,
+            given=None if untouched else slot.prepared.prompt,
+            calls=slot.prepared.calls + 1,
+            exact=verdict.exact,
+            contains=verdict.contains,
+            preserved=verdict.preserved,
+            finish_reason=completion.finish_reason,
+            flaws=self._flaws.get((self._cases[place].id, number), ()),
+            after=self._verdict(question, after[1].text, bare) if after else None,
+            forced=slot.forced,
+        )
+
+    def _verdict(self, question: Question, answer: str, bare: str) -> After:
+        right = question.answers
+        return After(
+            answer,
+            exact_match(answer, right) if right else None,
+            contains(answer, right) if right else None,
+            None if question.in_scope else preserved(answer, bare),
+        )
+
+    def _path(self, place: int) -> Path:
+        return self._folder / f"{self._cases[place].id}.json"
+
+
+class _Open:
+    """A case whose answers are not all there yet."""
+
+    def __init__(self, missing: int) -> None:
+        self.missing = missing
+        self.failed = False
+        self.seconds = 0.0
+        self.said: dict[tuple[int, bool], tuple[Slot, Completion]] = {}

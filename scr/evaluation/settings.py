@@ -1,0 +1,97 @@
+"""What all rows of a run share, and the folder that holds one run and no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scr.context import FORMS
+from scr.engines import Prompt, Sampling
+from scr.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How every question of a run is put and scored; rows can be added to a run, these cannot change.
+
+    Attributes:
+        prompt_form: ``chat``, or ``completion`` for a text to go on with.
+        instruction: the system's turn before each question; empty for none. The same for every method.
+        max_tokens: longest answer.
+        one_by_one: whether edits are applied one after another, each scored right after too, or all at once.
+        limit: how many records are drawn from a data set; None is all.
+        seed: of that draw and of the intervals.
+        k: how many facts methods retrieve that leave that open.
+        legacy: whether to measure probabilities under teacher forcing, and the fluency of free text.
+    """
+
+    prompt_form: str = "chat"
+    instruction: str = ""
+    max_tokens: int = 32
+    one_by_one: bool = False
+    limit: int | None = None
+    seed: int = 0
+    k: int = 10
+    legacy: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.prompt_form not in FORMS:
+            raise UsageError(f"--prompt-form {self.prompt_form!r} is unknown: use {' or '.join(FORMS)}")
+        if self.instruction and self.prompt_form != "chat":
+            raise UsageError("--instruction is a turn of a chat: leave it out with --prompt-form completion")
+
+    @property
+    def sampling(self) -> Sampling:
+        """Greedy, up to the longest answer."""
+        return Sampling(max_tokens=self.max_tokens)
+
+    def prompt(self, question: str) -> Prompt:
+        """A question as it is put to the model."""
+        if self.prompt_form == "completion":
+            return question
+        asked = {"role": "user", "content": question}
+        return [{"role": "system", "content": self.instruction}, asked] if self.instruction else [asked]
+
+
+@contextmanager
+def opened_run(run: Path, settings: Settings, identity: dict[str, Any]) -> Iterator[None]:
+    """A folder for a run with these settings, kept from other processes meanwhile.
+
+    Args:
+        run: the folder; made if it is not there.
+        settings: have to be those of an earlier run in it.
+        identity: what else answers depend on, such as the weights of the classifier.
+
+    Raises:
+        UsageError: it holds another run, or something else, or another process is at work on it.
+    """
+    from filelock import FileLock, Timeout
+
+    wanted = {**asdict(settings), **identity}
+    path = run / "parameters.json"
+    if not path.exists() and run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise UsageError(f"{run} is not empty and holds no run of `scr eval`: choose another -o")
+    if path.exists() and (different := _differences(path, wanted)):
+        raise UsageError(f"{run} holds a run with other parameters ({different}): choose another -o, or repeat them")
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            if not path.exists():
+                path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+            yield
+    except Timeout:
+        raise UsageError(f"another process is at work on {run}: wait for it, or choose another -o") from None
+
+
+def _differences(path: Path, wanted: dict[str, Any]) -> str:
+    try:
+        there = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise UsageError(f"{path} is damaged: choose another -o") from None
+    names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
+    return ", ".join(f"{name} {there.get(name)!r}, not {wanted.get(name)!r}" for name in names)
