@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -271,6 +272,21 @@ class FactStore:
         self._encoder, self._searcher = opened, None
         self.searcher.rebuild()
         return len(self.searcher)
+
+    def view(self, *, namespace: str | None = None, actor: str | None = None) -> FactStore:
+        """The same store seen from another namespace, or changed by someone else; None is as here.
+
+        Ledger, encoder and index are shared once they are open, so a view costs nothing and is not to be closed.
+
+        Raises:
+            UsageError: the namespace is not acceptable.
+        """
+        if self._encoder is not None:
+            _ = self.searcher  # what another process embedded with another encoder is opened once, here
+        seen = copy(self)
+        seen.namespace = check_namespace(namespace) if namespace is not None else self.namespace
+        seen._actor = actor if actor is not None else self._actor
+        return seen
 
     def close(self) -> None:
         """Give back files and memory."""

@@ -42,6 +42,9 @@ DOORS = {
     "typer": {"commands/"},
     "httpx": {"engines/", "gateway/", "assets.py"},
     "datasets": {"evaluation/datasets/hub.py"},
+    "starlette": {"gateway/"},
+    "uvicorn": {"gateway/"},
+    "prometheus_client": {"gateway/"},
 }  # fmt: skip
 LONGEST = 400
 

@@ -255,7 +255,9 @@ class Api:
                     break
         except (_Again, httpx.HTTPError):
             pass
-        error = StatusError(self.address, status, self.clean(_detail(body)) or response.reason_phrase or "no reason")
+        error = StatusError(
+            self.address, status, self.clean(error_words(body)) or response.reason_phrase or "no reason"
+        )
         if status not in _BUSY:
             return error
         words = "has too many requests" if status == 429 else f"is not ready (status {status})"
@@ -270,7 +272,7 @@ class Api:
         return line if len(line) <= 300 else f"{line[:299]}…"
 
 
-def _detail(body: bytes) -> str:
+def error_words(body: bytes) -> str:
     """The message in an error's body."""
     try:
         record = json.loads(body)

@@ -1,0 +1,120 @@
+"""A gateway's parts, and what every route asks of them: who is it, and may they."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.requests import Request
+
+from scr.context import ContextBuilder
+from scr.errors import ScrError
+from scr.gateway.deciding import Decider
+from scr.gateway.editing import Editor
+from scr.gateway.keys import ANYONE, Key, KeyRing, Right
+from scr.gateway.limits import RateLimit
+from scr.gateway.metrics import Metrics
+from scr.gateway.refusals import Refusal
+from scr.gateway.settings import LOOPBACK, Settings
+from scr.gateway.upstream import Upstream
+from scr.scope.opening import open_scope
+from scr.store import FactStore
+
+
+class Gateway:
+    """The parts of one process, open.
+
+    Attributes:
+        store: the facts, of every namespace.
+        editor: puts facts into requests.
+        upstream: the model server.
+        metrics: what is counted.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the parts; what is slow waits for :meth:`warm`.
+
+        Raises:
+            ScrError: one of them cannot be opened as the settings say.
+        """
+        self.settings, self.metrics = settings, Metrics()
+        self.upstream = Upstream(
+            settings.upstream,
+            api_key=settings.upstream_api_key,
+            timeout=settings.upstream_timeout,
+            forward_authorization=not settings.keys,
+        )
+        scope, context = open_scope(settings.scope, settings.threshold), ContextBuilder(settings.prompts)
+        self.store = FactStore.open(settings.store, namespace=settings.namespace, encoder=settings.encoder)
+        decider = Decider(
+            self.store, scope, k=settings.k, timeout=settings.decision_timeout, on_batch=self.metrics.batch
+        )
+        self.editor = Editor(decider, context, namespace=settings.namespace, on_failure=settings.on_failure)
+        self._ring, self._rate = KeyRing(settings.keys), RateLimit(settings.rate_limit)
+        # The ledger takes one writer at a time; readers are not to wait for it.
+        self.readers, self.writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
+
+    def warm(self) -> None:
+        """Open what the first request would else wait for.
+
+        Raises:
+            ScrError: it cannot be opened.
+        """
+        self.editor.warm()
+
+    async def store_works(self) -> bool:
+        """Whether the ledger can be read."""
+        try:
+            async with asyncio.timeout(2):
+                await asyncio.get_running_loop().run_in_executor(self.readers, self.store.ledger.revision)
+        except (ScrError, TimeoutError):
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Give everything back."""
+        await self.editor.decider.aclose()
+        await self.upstream.aclose()
+        for threads in (self.readers, self.writer):
+            threads.shutdown(cancel_futures=True)
+        self.store.close()
+        self.metrics.close()
+
+    def admit(self, request: Request, right: Right) -> Key:
+        """Who sent a request, if they have a right to it; counts it against their limit.
+
+        Raises:
+            Refusal: they have not, or not now.
+        """
+        if not self._ring:
+            _check_local(request)
+            return ANYONE
+        secret = _secret_of(request)
+        key = self._ring.find(secret) if secret else None
+        if key is None:
+            what = "the API key is not known here" if secret else "no API key was sent"
+            raise Refusal(
+                401, "invalid_api_key", f"{what}: send `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"}
+            )
+        self._rate.take(key.name)
+        if not key.may(right):
+            raise Refusal(403, "not_allowed", f"the key {key.name!r} has not the right to {right}: use one that has")
+        return key
+
+
+def _secret_of(request: Request) -> str:
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _check_local(request: Request) -> None:
+    """Refuse what a page in a browser on this machine sends without its user's knowledge.
+
+    A gateway without keys trusts whoever can reach it, and any web page can have a browser reach it.
+    """
+    host = request.url.hostname
+    if host not in LOOPBACK:
+        raise Refusal(403, "not_local", f"{(host or '')[:100]!r} is not this machine: serve it with an --api-key")
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"{request.url.scheme}://{request.url.netloc}":
+        raise Refusal(403, "not_local", "a web page of another origin sent this: serve it with an --api-key")

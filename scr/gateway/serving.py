@@ -1,0 +1,145 @@
+"""Running the gateway: one process or several, on one socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import tempfile
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from scr.errors import ScrError, UsageError
+from scr.gateway.app import make_app
+from scr.gateway.metrics import FOLDER
+from scr.gateway.settings import Settings, check_exposure
+
+_SHUTDOWN_SECONDS = 30
+_BACKLOG = 2048
+
+log = logging.getLogger("scr.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where and how a gateway is reached; the TLS options are vLLM's.
+
+    Attributes:
+        host: address to bind.
+        port: 0 is a free one.
+        workers: processes.
+        log_requests: whether each request has a line in the log.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    log_requests: bool = True
+    ssl_keyfile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_ca_certs: Path | None = None
+    ssl_cert_reqs: int = 0
+    ssl_ciphers: str | None = None
+
+    def tls(self) -> dict[str, Any]:
+        """The TLS options that uvicorn takes.
+
+        Raises:
+            UsageError: a file is not there, or one is named without the other.
+        """
+        if bool(self.ssl_keyfile) > bool(self.ssl_certfile):
+            raise UsageError("--ssl-keyfile needs --ssl-certfile: give both, or neither")
+        files = {"ssl_keyfile": self.ssl_keyfile, "ssl_certfile": self.ssl_certfile, "ssl_ca_certs": self.ssl_ca_certs}
+        for name, file in files.items():
+            if file is not None and not file.is_file():
+                raise UsageError(f"--{name.replace('_', '-')} {file} is no file: correct the path")
+        options: dict[str, Any] = {name: str(file) for name, file in files.items() if file is not None}
+        if self.ssl_certfile is not None:
+            options["ssl_cert_reqs"] = self.ssl_cert_reqs
+            if self.ssl_ciphers is not None:
+                options["ssl_ciphers"] = self.ssl_ciphers
+        return options
+
+
+def serve(settings: Settings, listening: Listening) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        UsageError: the settings do not go together.
+        ScrError: it cannot be served there, or a part cannot be opened.
+    """
+    check_exposure(listening.host, settings.keys)
+    several = listening.workers > 1
+    tls, app = listening.tls(), make_app(settings)  # here, so that a mistake is told before anything is served
+    if several:  # each worker makes one of its own
+        asyncio.run(app.state.gateway.aclose())
+    config = uvicorn.Config(partial(make_app, settings) if several else app, factory=several, **_how(listening), **tls)
+    with _bound(listening) as bound, _shared_metrics() if several else nullcontext():
+        address, scheme = bound.getsockname(), "https" if config.is_ssl else "http"
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        log.info("serving %s on %s://%s:%d", app.state.gateway.upstream.address, scheme, host, address[1])
+        if several:
+            Multiprocess(config, sockets=[bound]).run()
+            return
+        server = uvicorn.Server(config)
+        server.run(sockets=[bound])
+    if not server.started:
+        raise ScrError("the gateway could not start: the lines above say why")
+
+
+def _bound(listening: Listening) -> socket.socket:
+    """The socket that all workers share."""
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    try:
+        return socket.create_server((listening.host, listening.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ScrError(
+            f"cannot listen on {listening.host}:{listening.port} ({reason}): choose another --host or --port"
+        ) from None
+
+
+def _how(listening: Listening) -> dict[str, Any]:
+    level = "INFO" if listening.log_requests else "WARNING"
+    logs = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+        "loggers": {
+            "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "scr": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            "scr.gateway": {"level": level},
+        },
+    }
+    return {
+        "workers": listening.workers,
+        "log_config": logs,
+        "access_log": False,
+        "server_header": False,
+        "ws": "none",
+        "lifespan": "on",
+        "proxy_headers": False,
+        "backlog": _BACKLOG,
+        "timeout_graceful_shutdown": _SHUTDOWN_SECONDS,
+        "timeout_worker_healthcheck": 60,
+    }
+
+
+class _shared_metrics(tempfile.TemporaryDirectory[str]):  # noqa: N801 - used as a function
+    """A folder through which worker processes add up their metrics; its name is in the environment they inherit."""
+
+    def __enter__(self) -> str:
+        os.environ[FOLDER] = self.name
+        return super().__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        os.environ.pop(FOLDER, None)
+        super().__exit__(*exception)
