@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scr.commands import asking, batch, caring, changing, chat, demo, importing, reading, scope, serving
+from scr.commands import asking, batch, caring, changing, chat, demo, evaluating, importing, reading, scope, serving
 from scr.version import __version__
 
 app = typer.Typer(
@@ -57,6 +57,8 @@ app.command()(asking.check)
 app.command()(asking.ask)
 app.command()(chat.chat)
 app.command()(batch.batch)
+app.command("eval")(evaluating.eval_)
+app.command()(evaluating.editors)
 app.command()(serving.serve)
 app.command()(caring.doctor)
 app.add_typer(scope.scope, name="scope")

@@ -41,10 +41,14 @@ def opened_store(
     Raises:
         UnknownStore: there is none, and it is not to be made.
     """
+    from scr.scope.opening import open_scope
+    from scr.scope.rivals import LearnedConflicts
     from scr.store import FactStore
 
-    folder = path or default_store()
-    with FactStore.open(folder, namespace=namespace, encoder=encoder, make=make or path is None) as store:
+    folder, learned = path or default_store(), LearnedConflicts(open_scope)
+    with FactStore.open(
+        folder, namespace=namespace, encoder=encoder, make=make or path is None, detector=learned
+    ) as store:
         yield store
 
 

@@ -76,12 +76,13 @@ def opened_run(run: Path, settings: Settings, identity: dict[str, Any]) -> Itera
     path = run / "parameters.json"
     if not path.exists() and run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise UsageError(f"{run} is not empty and holds no run of `scr eval`: choose another -o")
-    if path.exists() and (different := _differences(path, wanted)):
+    begun = (run / "cases").exists()
+    if path.exists() and begun and (different := _differences(path, wanted)):
         raise UsageError(f"{run} holds a run with other parameters ({different}): choose another -o, or repeat them")
     run.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(run / ".lock", timeout=0):
-            if not path.exists():
+            if not (path.exists() and begun):
                 path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
             yield
     except Timeout:

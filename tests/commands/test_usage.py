@@ -19,7 +19,7 @@ from .conftest import Scr
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "numpy", "faiss", "onnxruntime", "onnx", "jinja2", "httpx", "sqlite3", "tokenizers")
 COMMANDS = ["demo", "add", "import", "list", "show", "search", "export", "update", "remove", "undo", "log"]
-COMMANDS += ["check", "ask", "chat", "batch", "doctor", "scope", "store"]
+COMMANDS += ["check", "ask", "chat", "batch", "eval", "editors", "serve", "doctor", "scope", "store"]
 SCOPE = ["eval", "calibrate", "train"]
 STORE = ["info", "verify", "rebuild"]
 
@@ -60,6 +60,7 @@ def test_help_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
     [
         (["list"], {"torch", "transformers", "numpy", "faiss", "onnxruntime", "onnx", "jinja2", "httpx", "tokenizers"}),
         (["log", "--json"], {"torch", "transformers", "numpy", "faiss", "onnxruntime", "jinja2", "httpx"}),
+        # The first fact has no neighbours to be compared with.
         (["add", "The capital of Peru is Cusco."], {"torch", "transformers", "onnx", "jinja2", "httpx", "faiss"}),
         (["check", "What is the capital of Peru?"], {"torch", "transformers", "onnx", "jinja2", "httpx"}),
     ],
