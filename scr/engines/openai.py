@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, closing
 from functools import lru_cache
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
 from scr.engines.http import Api, StatusError, parse_base_url
 from scr.engines.loop import BackgroundLoop
+from scr.engines.scoring import ANCHOR, Scored, after_anchor, empty_target, scored_by_server
 from scr.errors import EngineError, EngineUnavailable, ModelNotFound, UsageError
+
+_T = TypeVar("_T")
 
 
 class OpenAIEngine:
@@ -23,6 +26,7 @@ class OpenAIEngine:
         """Take an API, the loop that it lives in, and the served model's name."""
         self._api, self._loop, self._model, self._concurrency = api, loop, model, concurrency
         self._can_count = True
+        self._anchor: list[int] = []
         self._counted = lru_cache(4096)(self._count)
 
     @classmethod
@@ -78,6 +82,15 @@ class OpenAIEngine:
         """
         return self._loop.run(self._served())
 
+    def check(self) -> None:
+        """Make sure that the server has the model, before any work is sent to it.
+
+        Raises:
+            EngineError: it does not, or cannot be reached.
+        """
+        if self._model not in (names := self.served()):
+            raise self._no_model(names)
+
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
         """Answer a batch of prompts, in their order, as many at once as ``concurrency`` allows.
 
@@ -91,20 +104,34 @@ class OpenAIEngine:
         self, prompts: Iterable[Prompt], sampling: Sampling
     ) -> Generator[tuple[int, Outcome], None, None]:
         """Answer prompts as the server finishes them, drawing more as it does."""
-        numbered = enumerate(prompts)
-        ended: SimpleQueue[tuple[int, Future[Outcome]]] = SimpleQueue()
-        running: set[Future[Outcome]] = set()
+        yield from self._each(self._outcome(prompt, sampling) for prompt in prompts)
 
-        def start(place: int, prompt: Prompt) -> None:
-            future = self._loop.start(self._outcome(prompt, sampling))
+    def score(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Scored]:
+        """See :meth:`scr.engines.scoring.Scorer.score`; needs vLLM's ``/tokenize`` and ``prompt_logprobs``."""
+        done: dict[int, Scored] = {}
+        with closing(self._each(self._scored(prompt, target) for prompt, target in pairs)) as outcomes:
+            for place, outcome in outcomes:
+                if isinstance(outcome, EngineError):
+                    raise outcome
+                done[place] = outcome
+        return [done[place] for place in range(len(pairs))]
+
+    def _each(self, work: Iterable[Coroutine[Any, Any, _T]]) -> Generator[tuple[int, _T], None, None]:
+        """Run coroutines, drawn as they are needed, and yield each one's place and result as it ends."""
+        numbered = enumerate(work)
+        ended: SimpleQueue[tuple[int, Future[_T]]] = SimpleQueue()
+        running: set[Future[_T]] = set()
+
+        def start(place: int, coroutine: Coroutine[Any, Any, _T]) -> None:
+            future = self._loop.start(coroutine)
             running.add(future)
             future.add_done_callback(lambda future: ended.put((place, future)))
 
         try:
             while True:
                 # Twice as many as may be under way, so that the server need not wait for the caller.
-                for place, prompt in islice(numbered, 2 * self._concurrency - len(running)):
-                    start(place, prompt)
+                for place, coroutine in islice(numbered, 2 * self._concurrency - len(running)):
+                    start(place, coroutine)
                 if not running:
                     return
                 place, future = ended.get()
@@ -176,6 +203,43 @@ class OpenAIEngine:
             return self._completion(await self._asked(self._api.post(path, body), path))
         except EngineError as error:
             return error
+
+    async def _scored(self, prompt: Prompt, target: str) -> Scored | EngineError:
+        try:
+            if not target:
+                return empty_target()
+            ids = await self._ids(prompt)
+            self._anchor = self._anchor or await self._ids(ANCHOR, plain=True)
+            rest = after_anchor(await self._ids(ANCHOR + target, plain=True), self._anchor)
+            rest = await self._ids(target, plain=True) if rest is None else rest
+            body = {"model": self._model, "prompt": ids + rest, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+            answer = await self._asked(self._api.post("completions", body), "completions")
+            return scored_by_server(answer, ids + rest, len(rest)) or self._no_probabilities("prompt_logprobs")
+        except EngineError as error:
+            return error
+
+    async def _ids(self, prompt: Prompt, *, plain: bool = False) -> list[int]:
+        """Token ids as the server itself would make them of a prompt, or (plain) of a piece of text."""
+        path, body = self._request(prompt, Sampling())
+        kept = ("model", "prompt", "messages", "add_generation_prompt", "continue_final_message")
+        body = {name: body[name] for name in kept if name in body}
+        if path == "completions":
+            body["add_special_tokens"] = not plain
+        try:
+            answer = await self._api.post("../tokenize", body)
+            return [int(token) for token in answer["tokens"]]
+        except StatusError as error:
+            explained = await self._explained(error, "tokenize")
+            missing = error.status in {404, 405} and not isinstance(explained, ModelNotFound)
+            raise self._no_probabilities("/tokenize") if missing else explained from None
+        except (LookupError, TypeError, ValueError):
+            raise self._no_probabilities("/tokenize") from None
+
+    def _no_probabilities(self, what: str) -> EngineError:
+        return EngineError(
+            f"{self._api.address} has no {what}, so the probability of a given text cannot be told: use a vLLM server, "
+            "or a model in this process"
+        )
 
     async def _asked(self, request: Any, path: str) -> Any:
         """Await a request, and say what its failure means."""
@@ -263,6 +327,9 @@ class OpenAIEngine:
             return self._api.not_openai(f"that it has no /{path}")
         if self._model in names:
             return EngineError(f"{self._api.address} has no /{path} for {self._model} ({error.detail})")
+        return self._no_model(names)
+
+    def _no_model(self, names: list[str]) -> ModelNotFound:
         return ModelNotFound(
             f"{self._api.address} serves no model {self._model!r}: set --model to one of: {_listed(names)}"
         )

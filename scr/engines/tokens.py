@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scr.engines import Message, Prompt
+from scr.engines.scoring import ANCHOR, after_anchor, empty_target
 from scr.errors import EngineError
 
 
@@ -51,6 +52,24 @@ class PromptEncoder:
     def room(self, ids: Sequence[int], max_tokens: int) -> int:
         """How many tokens may be generated after these."""
         return max_tokens if self._context is None else min(max_tokens, self._context - len(ids))
+
+    def continued(self, prompt: Prompt, target: str) -> tuple[list[int], list[int]]:
+        """Token ids of a prompt, and of a text that goes on from it.
+
+        Raises:
+            EngineError: the prompt cannot be encoded, the text is empty, or both together exceed the context.
+        """
+        ids = self.encode(prompt)
+        rest = after_anchor(self.plain(ANCHOR + target), self.plain(ANCHOR)) if target else []
+        rest = self.plain(target) if rest is None else rest
+        if not rest:
+            raise empty_target()
+        if self.room(ids, len(rest)) < len(rest):
+            raise EngineError(
+                f"the prompt and the target are {len(ids) + len(rest):,} tokens long and {self._model} reads at most "
+                f"{self._context:,}: shorten them, or use a model with a longer context"
+            )
+        return ids, rest
 
     def plain(self, text: str) -> list[int]:
         """Token ids of a text, all of it ordinary text."""

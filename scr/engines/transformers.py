@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,7 @@ from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.engines.drawing import Draw, Noise, Watch, held_back
 from scr.engines.loading import load, quiet
 from scr.engines.local import LocalEngine
+from scr.engines.scoring import Scored
 from scr.engines.tokens import PromptEncoder
 from scr.errors import EngineError
 
@@ -23,6 +25,9 @@ BATCH_TOKENS = 16_384
 
 BATCH_ROWS = 64
 """Most prompts in a batch."""
+
+_LOGITS = 2**28
+"""Most numbers that the logits of one forward pass may come to: 1 GiB in float32, and as much again beside them."""
 
 _WINDOW = 1024
 """How many prompts are sorted by length together."""
@@ -155,6 +160,21 @@ class TransformersEngine(LocalEngine):
             stopped.set()
             thread.join()
 
+    def score(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Scored]:
+        """See :meth:`scr.engines.scoring.Scorer.score`; one forward pass a batch."""
+        rows = []
+        for place, (prompt, target) in enumerate(pairs):
+            ids, rest = self._encoder.continued(prompt, target)
+            rows.append(_Row(place, ids, len(rest), None, rest))
+        done: dict[int, Scored] = {}
+        for batch in self._batches(rows, 0):
+            span = max(len(row.new) for row in batch) + 1
+            step = max(_LOGITS // (span * self._network.config.get_text_config().vocab_size), 1)
+            for start in range(0, len(batch), step):
+                some = batch[start : start + step]
+                done.update(zip((row.place for row in some), self._scored(some), strict=True))
+        return [done[place] for place in range(len(rows))]
+
     def close(self) -> None:
         """Let go of the model; its memory is free once nobody else holds it."""
         self._network = None
@@ -199,6 +219,40 @@ class TransformersEngine(LocalEngine):
         self, rows: list[_Row], steps: int, sampling: Sampling, seen: Callable[[list[int]], bool] | None = None
     ) -> None:
         """Let the model go on with each row for a number of tokens, or to its end."""
+        ids, mask = self._padded(rows)
+        width = ids.shape[1]
+        watch = Watch(self._tokenizer, sampling.stop, [len(row.new) for row in rows], width, seen)
+        noises = [row.noise for row in rows if row.noise]
+        with self._computing(rows), self._configured(min(steps, max(row.left for row in rows))):
+            output = self._network.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                logits_processor=[Draw(noises, sampling.temperature)] if noises else [],
+                stopping_criteria=[watch],
+            )
+        for row, new in zip(rows, output[:, width:].tolist(), strict=True):
+            row.new += new[: row.left]
+
+    def _scored(self, rows: list[_Row]) -> list[Scored]:
+        """What the model makes of each row's new tokens, padded on the left as in generation."""
+        ids, mask = self._padded(rows)
+        span = max(len(row.new) for row in rows)
+        accepted = inspect.signature(self._network.forward).parameters
+        options: dict[str, Any] = {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0), "logits_to_keep": span + 1}
+        options = {name: value for name, value in options.items() if name in accepted}
+        with self._computing(rows):
+            output = self._network(input_ids=ids, attention_mask=mask, use_cache=False, **options)
+            # The logits at a token are about the one after it.
+            logits, targets = output.logits[:, -span - 1 : -1].float(), ids[:, -span:]
+            greedy = (logits.argmax(-1) == targets).tolist()
+            logprobs = logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0].tolist()
+        return [
+            Scored(tuple(logprobs[number][-len(row.new) :]), tuple(greedy[number][-len(row.new) :]))
+            for number, row in enumerate(rows)
+        ]
+
+    def _padded(self, rows: list[_Row]) -> tuple[Any, Any]:
+        """Token ids padded on the left, and the mask of what is no padding; both (rows, longest), on the device."""
         import torch
 
         width = max(len(row.ids) for row in rows)
@@ -207,24 +261,22 @@ class TransformersEngine(LocalEngine):
         for number, row in enumerate(rows):
             ids[number, width - len(row.ids) :] = torch.tensor(row.ids)
             mask[number, width - len(row.ids) :] = 1
-        watch = Watch(self._tokenizer, sampling.stop, [len(row.new) for row in rows], width, seen)
-        noises = [row.noise for row in rows if row.noise]
+        return ids.to(self._network.device), mask.to(self._network.device)
+
+    @contextmanager
+    def _computing(self, rows: list[_Row]) -> Iterator[None]:
+        """The model for this thread alone, and words for memory that runs out."""
+        import torch
+
         try:
-            with self._lock, quiet(), torch.inference_mode(), self._configured(min(steps, max(r.left for r in rows))):
-                device = self._network.device
-                output = self._network.generate(
-                    input_ids=ids.to(device),
-                    attention_mask=mask.to(device),
-                    logits_processor=[Draw(noises, sampling.temperature)] if noises else [],
-                    stopping_criteria=[watch],
-                )
+            with self._lock, quiet(), torch.inference_mode():
+                yield
         except torch.OutOfMemoryError as error:
+            width = max(len(row.ids) for row in rows)
             raise EngineError(
                 f"{self._name} ran out of memory on {len(rows)} prompts of {width:,} tokens: "
                 "lower batch_tokens, or shorten them"
             ) from error
-        for row, new in zip(rows, output[:, width:].tolist(), strict=True):
-            row.new += new[: row.left]
 
     @contextmanager
     def _configured(self, steps: int) -> Iterator[None]:
