@@ -52,7 +52,11 @@ def eval_(
         bool, typer.Option("--one-by-one", help="Apply them one after another; score right after each, too.")
     ] = False,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Records to draw of a set.")] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of that draw.")] = 0,
+    ask: Annotated[
+        int | None,
+        typer.Option("--ask", metavar="N", min=1, help="Records to ask about; the edits of all are in force."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of these draws.")] = 0,
     legacy: Annotated[
         bool, typer.Option("--legacy", help="Add what is measured under teacher forcing, and fluency.")
     ] = False,
@@ -116,7 +120,7 @@ def eval_(
     from scr.evaluation.settings import Settings
     from scr.progress import bar
 
-    settings = Settings(prompt_form, instruction, max_tokens, one_by_one, limit, seed, top_k, legacy)
+    settings = Settings(prompt_form, instruction, max_tokens, one_by_one, limit, ask, seed, top_k, legacy)
     plan = Plan(
         loaded,
         _several(method) or ["scr"],

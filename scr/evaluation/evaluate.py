@@ -159,7 +159,8 @@ def _row(
     if key.method != BASELINES[0]:
         first = RowKey(key.dataset, key.model, BASELINES[0], key.edits)
         bare = {one.prompt: one.answer for case in read_cases(run, first) for one in case.answered}
-    total = sum(len(case.questions) for case in loaded.cases)
+    asked = plan.settings.asked(len(loaded.cases))
+    total = sum(len(loaded.cases[place].questions) for place in asked)
     label = f"{key.method} · {key.dataset} · {key.edits} edits · {Path(key.model).name}"
     with progress(label, total) as advance:
         runner = RowRunner(plan.settings, loaded.cases, defects(loaded.cases, lint), bare, key.folder(run), advance)

@@ -62,6 +62,7 @@ class RowRunner:
     ) -> None:
         self._settings, self._cases, self._flaws, self._bare = settings, cases, flaws, bare
         self._folder, self._progress = folder, progress
+        self._asks = settings.asked(len(cases))
         self._failures: list[EngineError] = []
 
     def run(self, editor: Editor, edits: int) -> None:
@@ -78,8 +79,8 @@ class RowRunner:
         groups = [every[start : start + edits] for start in range(0, len(every), edits)]
         pending = []
         for group in groups:
-            if all(self._path(place).exists() for place in group):
-                self._progress(sum(len(self._cases[place].questions) for place in group))
+            if all(self._path(place).exists() for place in self._asked_of(group)):
+                self._progress(sum(len(self._cases[place].questions) for place in self._asked_of(group)))
             else:
                 pending.append(group)
         for streams in [[group] for group in pending] if editor.traits.changes_weights else [pending]:
@@ -114,13 +115,13 @@ class RowRunner:
             # The model is another one after each step, so that a step has to be answered before the next.
             for group in groups:
                 for edited, slots in self._steps(editor, group, open_cases):
-                    yield from self._asked(edited.engine, slots)
+                    yield from self._answered_by(edited.engine, slots)
         elif groups:
             steps = chain.from_iterable(self._steps(editor, group, open_cases) for group in groups)
             first, slots = next(steps)
-            yield from self._asked(first.engine, chain(slots, chain.from_iterable(more for _, more in steps)))
+            yield from self._answered_by(first.engine, chain(slots, chain.from_iterable(more for _, more in steps)))
 
-    def _asked(self, engine: Engine, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Completion | EngineError]]:
+    def _answered_by(self, engine: Engine, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Completion | EngineError]]:
         drawn: list[Slot] = []
 
         def prompts() -> Iterator[object]:
@@ -138,19 +139,23 @@ class RowRunner:
         first, *others = [self._cases[place].edits for place in group]
         together = () if self._settings.one_by_one else tuple(edit for edits in others for edit in edits)
         with editor.apply([*first, *together]) as edited:
-            for place in group:
+            for place in self._asked_of(group):
                 count = len(self._cases[place].questions) * (2 if self._settings.one_by_one else 1)
                 open_cases[place] = _Open(count)
             if self._settings.one_by_one:
                 for place in group:
                     if place != group[0]:
                         edited.add(self._cases[place].edits)
-                    yield edited, self._slots(edited, [place], after=True)
+                    if place in self._asks:
+                        yield edited, self._slots(edited, [place], after=True)
             seconds = sum(report.seconds for report in edited.reports)
             edits = sum(report.edits for report in edited.reports)
-            for place in group:
+            for place in self._asked_of(group):
                 open_cases[place].seconds = seconds * len(self._cases[place].edits) / max(edits, 1)
-            yield edited, self._slots(edited, group, after=False)
+            yield edited, self._slots(edited, self._asked_of(group), after=False)
+
+    def _asked_of(self, group: Iterable[int]) -> list[int]:
+        return [place for place in group if place in self._asks]
 
     def _slots(self, edited: Edited, places: Iterable[int], *, after: bool) -> Iterator[Slot]:
         questions = (

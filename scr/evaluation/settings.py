@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,7 +25,8 @@ class Settings:
         max_tokens: longest answer.
         one_by_one: whether edits are applied one after another, each scored right after too, or all at once.
         limit: how many records are drawn from a data set; None is all.
-        seed: of that draw and of the intervals.
+        ask: how many of these records' questions are asked, drawn too, with the edits of all in force; None is all.
+        seed: of these draws.
         k: how many facts methods retrieve that leave that open.
         legacy: whether to measure probabilities under teacher forcing, and the fluency of free text.
     """
@@ -34,6 +36,7 @@ class Settings:
     max_tokens: int = 32
     one_by_one: bool = False
     limit: int | None = None
+    ask: int | None = None
     seed: int = 0
     k: int = 10
     legacy: bool = False
@@ -49,6 +52,12 @@ class Settings:
     def sampling(self) -> Sampling:
         """Greedy, up to the longest answer."""
         return Sampling(max_tokens=self.max_tokens)
+
+    def asked(self, cases: int) -> frozenset[int]:
+        """Places of the cases whose questions are asked, of so many."""
+        places = list(range(cases))
+        random.Random(self.seed).shuffle(places)  # noqa: S311 (a sample that can be drawn again, not a secret)
+        return frozenset(places[: self.ask])
 
     def prompt(self, question: str) -> Prompt:
         """A question as it is put to the model."""

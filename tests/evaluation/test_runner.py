@@ -131,3 +131,13 @@ def test_a_failure_is_not_remembered(tmp_path: Path) -> None:
     mended = Remembered(Echo(), tmp_path / "echo.jsonl")
     assert mended.generate(["b"], Sampling())[0].text == "b"
     mended.close()
+
+
+def test_few_may_be_asked_about_with_the_edits_of_all_in_force(tmp_path: Path, encoder: Encoder) -> None:
+    done = run_row(Echo(), encoder, tmp_path / "one", "rag:3", 3, ask=1)
+    assert len(done) == 1
+    assert {len(one.shown) for one in done[0].answered} == {3}
+    again = run_row(Echo(), encoder, tmp_path / "again", "rag:3", 3, ask=1)
+    assert [(one.case, one.answered) for one in again] == [(one.case, one.answered) for one in done]
+    assert len(run_row(Echo(), encoder, tmp_path / "after", "rag:3", 3, ask=2, one_by_one=True)) == 2
+    assert len(run_row(Echo(), encoder, tmp_path / "alone", "rag:3", 1, ask=2)) == 2
