@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import torch
 
-    Change = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Change: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+"""From a module's input and output to what is to come out instead."""
 
 
 @dataclass(slots=True)
@@ -32,7 +33,9 @@ def traced(network: Any, modules: Sequence[str]) -> Iterator[Trace]:
 
     def hook_of(name: str) -> Callable[..., None]:
         def hook(_: Any, inputs: Any, output: Any) -> None:
-            trace.inputs[name], trace.outputs[name] = inputs[0] if inputs else None, first(output)
+            if inputs:  # a block may be given its states by name
+                trace.inputs[name] = inputs[0]
+            trace.outputs[name] = first(output)
 
         return hook
 
@@ -52,10 +55,8 @@ def seen(network: Any, modules: Sequence[str], run: Callable[[], Any]) -> Trace:
 
         for name in modules:
             stack.callback(network.get_submodule(name).register_forward_hook(stop).remove)
-        try:
+        with suppress(_Enough):
             run()
-        except _Enough:
-            pass
     return trace
 
 
@@ -65,12 +66,13 @@ def changed(network: Any, changes: Mapping[str, Change]) -> Iterator[None]:
 
     Args:
         network: the model.
-        changes: by module name, a function from its first input and its output to what is to come out instead.
+        changes: by module name, a function from its input and its output to what is to come out instead. Of a block,
+            which may be given its states by name, the input is its output.
     """
 
     def hook_of(change: Change) -> Callable[..., Any]:
         def hook(_: Any, inputs: Any, output: Any) -> Any:
-            new = change(inputs[0] if inputs else None, first(output))
+            new = change(inputs[0] if inputs else first(output), first(output))
             return (new, *output[1:]) if isinstance(output, tuple) else new
 
         return hook

@@ -53,7 +53,7 @@ def check(edits: Sequence[Edit], tokenizer: Any, *, subject: bool) -> list[Reque
         raise EditError("there is no edit to apply: give at least one")
     if not getattr(tokenizer, "is_fast", False):
         raise EditError("this model's tokenizer cannot tell where its tokens stand in a text: use a fast tokenizer")
-    requests = {}
+    requests: dict[tuple[str, str], Request] = {}
     for number, edit in enumerate(edits, 1):
         request = _checked(edit, f"edit {number}", tokenizer, subject)
         key = (request.prompt, request.subject)

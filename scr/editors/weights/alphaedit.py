@@ -1,0 +1,124 @@
+"""AlphaEdit, null-space constrained knowledge editing (Fang et al. 2025).
+
+The change of a layer is kept within the null space of the keys K₀ of what is to be preserved. With U the eigenvectors
+of K₀ K₀ᵀ whose eigenvalues are near zero, P = U Uᵀ projects onto it (eq. 8 and 9), so that ΔP K₀ ≈ 0. Keys K_p of
+earlier edits are kept too. The change is
+
+    Δ = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + α I)⁻¹    (eq. 14; α = 1 in the paper, 10 in its implementation),
+
+which lies in the span of U. With M = K_p K_pᵀ + K₁ K₁ᵀ it equals R K₁ᵀ U (Uᵀ M U + α I)⁻¹ Uᵀ, the form solved here: it
+is symmetric, smaller, and exactly in the null space. Targets and layers are MEMIT's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from scr.editors import Traits
+from scr.editors.weights.algebra import null_space, solve
+from scr.editors.weights.delta import Delta
+from scr.editors.weights.editor import Update, WeightEditor
+from scr.editors.weights.layers import chosen, layers_of
+from scr.editors.weights.moments import MomentsConfig, moments
+from scr.editors.weights.patch import Patch
+from scr.editors.weights.requests import Request
+from scr.editors.weights.spread import contexts, keys_of, spread, target_of
+from scr.editors.weights.targets import TargetConfig
+from scr.errors import EditError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaEditConfig:
+    """Settings, as published for Llama-3-8B.
+
+    Attributes:
+        layers: in ascending order; None takes the model's default.
+        contexts: how many contexts of 10 tokens stand before the prompt.
+        threshold: eigenvalues of E[k kᵀ] below it count as zero.
+        ridge: α, how much a small change is preferred.
+        target: how z is sought.
+        moments: where E[k kᵀ] is taken from.
+    """
+
+    layers: tuple[int, ...] | None = None
+    contexts: int = 5
+    threshold: float = 2e-2
+    ridge: float = 10.0
+    target: TargetConfig = field(default_factory=lambda: TargetConfig(rate=0.1))
+    moments: MomentsConfig = field(default_factory=MomentsConfig)
+
+
+class AlphaEdit(WeightEditor[AlphaEditConfig]):
+    """Inserts edits where the model's usual keys do not reach, one batch after another."""
+
+    traits: ClassVar[Traits] = Traits(
+        "alphaedit",
+        "weights",
+        "Fang et al. 2025, AlphaEdit: Null-Space Constrained Knowledge Editing for Language Models",
+        needs=("subject", "statistics"),
+    )
+    settings: ClassVar[type] = AlphaEditConfig
+
+    def tensors(self) -> tuple[str, ...]:
+        """The second matrices of the layers' MLPs."""
+        return tuple(self.host.architecture.weight(layer) for layer in self._layers())
+
+    def begin(self) -> Update:
+        """Write the contexts and find the null spaces, both of the unedited model; no keys are kept yet."""
+        layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
+        free = {
+            layer: self._null_space(layer, moment)
+            for layer, moment in moments(self.host, layers, self.config.moments).items()
+        }
+        kept: dict[int, torch.Tensor] = {}
+
+        def change(layer: int, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
+            return alphaedit_delta(free[layer], kept.get(layer), keys, residuals, self.config.ridge)
+
+        def update(requests: Sequence[Request], patch: Patch) -> None:
+            seek = target_of(self.host, layers[-1], prefixes, self.config.target)
+            spread(self.host, requests, layers, prefixes, seek, change, patch)
+            new = {layer: keys_of(self.host, requests, layer, prefixes) for layer in layers}
+            for layer, keys in new.items():
+                kept[layer] = kept[layer] + keys @ keys.T if layer in kept else keys @ keys.T
+
+        return update
+
+    def _null_space(self, layer: int, moment: torch.Tensor) -> torch.Tensor:
+        basis = null_space(moment, self.config.threshold)
+        if not basis.shape[1]:
+            raise EditError(
+                f"the usual keys of layer {layer} leave no direction free below {self.config.threshold:g}: "
+                "raise the threshold, or choose other layers"
+            )
+        return basis
+
+    def _layers(self) -> tuple[int, ...]:
+        architecture = self.host.architecture
+        return chosen(self.config.layers, layers_of(architecture).several, architecture)
+
+
+def alphaedit_delta(
+    basis: torch.Tensor, kept: torch.Tensor | None, keys: torch.Tensor, residuals: torch.Tensor, ridge: float
+) -> Delta:
+    """The change of one layer (eq. 14).
+
+    Args:
+        basis: U, of the null space of the preserved keys [inner, r].
+        kept: K_p K_pᵀ of earlier edits [inner, inner]; None before the first.
+        keys: K₁ [inner, edits].
+        residuals: R [hidden, edits].
+        ridge: α.
+    """
+    import torch
+
+    inside = basis.T @ keys
+    whole = inside @ inside.T + ridge * torch.eye(len(inside), dtype=inside.dtype, device=inside.device)
+    if kept is not None:
+        whole += basis.T @ kept @ basis
+    return Delta.low_rank(residuals, (basis @ solve(whole, inside)).T)

@@ -1,0 +1,106 @@
+"""CoME, conflict-free model editing (Jung et al. 2025): MEMIT with the outdated answer unlearned.
+
+Beside the vector δ that makes the model give the new answer, the vector δ′ is sought that makes it give the old one.
+What both have in common is how an answer to this prompt looks at all, and is to stay; what else is in δ′ is the
+outdated knowledge, and is taken out. It is taken out only where it matters: in the p components of the target that
+are highest. With ĉ the direction of δ/‖δ‖ + δ′/‖δ′‖ and h the state at the bare prompt,
+
+    z = h + δ − a δ′ + (δ′·ĉ) ĉ   in those components,   z = h + δ   in the others,
+
+after which the update is MEMIT's. This is the form of the implementation that the authors published, where the common
+part is added whole, not by the share a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from scr.editors import Traits
+from scr.editors.weights.host import Host
+from scr.editors.weights.memit import Memit, MemitConfig
+from scr.editors.weights.requests import Request
+from scr.editors.weights.sequences import rows_of
+from scr.editors.weights.spread import Seek
+from scr.editors.weights.targets import optimise
+
+if TYPE_CHECKING:
+    import torch
+
+_ANSWER = 3
+"""Tokens of the model's own answer, where the old one is not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComeConfig(MemitConfig):
+    """Settings, as published for GPT-J; the rest are MEMIT's.
+
+    Attributes:
+        share: a, how much of the old answer's vector is taken out.
+        top: p, the share of components in which it is.
+    """
+
+    share: float = 0.1
+    top: float = 0.2
+
+
+class Come(Memit):
+    """MEMIT on targets from which the outdated answer is taken out."""
+
+    traits: ClassVar[Traits] = Traits(
+        "come",
+        "weights",
+        "Jung et al. 2025, CoME: An Unlearning-based Approach to Conflict-free Model Editing",
+        needs=("subject", "statistics"),
+    )
+    settings: ClassVar[type] = ComeConfig
+
+    def _seek(self, prefixes: Sequence[str]) -> Seek:
+        config = self.config
+        assert isinstance(config, ComeConfig)  # noqa: S101 (it is made of `settings`)
+        module = self.host.architecture.block(self._layers()[-1])
+        # The old answer is sought for half as long: the model all but gives it already.
+        brief = replace(config.target, steps=max(1, config.target.steps // 2))
+
+        def seek(request: Request) -> torch.Tensor:
+            old = request.old or _own_answer(self.host, request)
+            new = optimise(self.host, request, module, prefixes, config.target)
+            outdated = optimise(self.host, request, module, prefixes, brief, old).delta
+            return come_target(new.start, new.delta, outdated, config.share, config.top)
+
+        return seek
+
+
+def come_target(start: torch.Tensor, new: torch.Tensor, old: torch.Tensor, share: float, top: float) -> torch.Tensor:
+    """The state z without the outdated knowledge [hidden].
+
+    Args:
+        start: h, the state at the bare prompt [hidden].
+        new: δ [hidden].
+        old: δ′ [hidden].
+        share: a.
+        top: p, between 0 and 1.
+    """
+    import torch
+
+    plain = start + new
+    count = round(top * len(plain))
+    if not count or not bool(old.any()):
+        return plain
+    common = torch.nn.functional.normalize(
+        torch.nn.functional.normalize(new, dim=0) + torch.nn.functional.normalize(old, dim=0), dim=0
+    )
+    highest = plain.topk(count).indices
+    unlearned = plain - share * old + (old @ common) * common
+    return plain.index_copy(0, highest, unlearned[highest])
+
+
+def _own_answer(host: Host, request: Request) -> str:
+    """What the model says now, in a few tokens."""
+    (row,) = rows_of(host.tokenizer, request, [""])
+    for _ in range(_ANSWER):
+        (logits,) = host.logits([row])
+        row = row.then([int(logits[0, -1].argmax())])
+    text: str = host.tokenizer.decode(row.ids[-_ANSWER:], skip_special_tokens=True)
+    return text if text.strip() else request.target

@@ -1,0 +1,36 @@
+"""An edited model as a Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from scr.engines.loading import quiet
+from scr.errors import EditError
+
+
+def export(network: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model and its tokenizer into a new folder, whole or not at all, in the type that the model has.
+
+    Raises:
+        EditError: there is something in the folder already, or it cannot be written.
+    """
+    import shutil
+
+    target = folder.expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise EditError(f"{folder} is there already and not empty: name another folder, or remove it")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
+        partial.mkdir(parents=True)
+        with quiet():
+            network.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except OSError as error:
+        raise EditError(f"cannot write {folder} ({error.strerror or error}): choose another place") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

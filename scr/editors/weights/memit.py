@@ -1,0 +1,92 @@
+"""MEMIT, mass-editing memory in a transformer (Meng et al. 2023).
+
+Many pairs of keys K₁ and values are inserted at once into several layers, at the least change of what each layer gives
+for its usual keys K₀. The change of a layer is eq. 14,
+
+    Δ = R K₁ᵀ (C₀ + K₁ K₁ᵀ)⁻¹,   C₀ = λ E[k kᵀ]  (eq. 15),
+
+with R what the edits' values still lack at that layer (eq. 20). It solves the normal equations Δ (C₀ + K₁ K₁ᵀ) = R K₁ᵀ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from scr.editors import Traits
+from scr.editors.weights.algebra import solve
+from scr.editors.weights.delta import Delta
+from scr.editors.weights.editor import Update, WeightEditor
+from scr.editors.weights.layers import chosen, layers_of
+from scr.editors.weights.moments import MomentsConfig, moments
+from scr.editors.weights.patch import Patch
+from scr.editors.weights.requests import Request
+from scr.editors.weights.spread import Seek, contexts, spread, target_of
+from scr.editors.weights.targets import TargetConfig
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class MemitConfig:
+    """Settings, as published for GPT-J.
+
+    Attributes:
+        layers: in ascending order; None takes the model's default.
+        contexts: how many contexts of 10 tokens stand before the prompt.
+        weight: λ, how much the usual keys weigh against one edit's.
+        target: how z is sought.
+        moments: where E[k kᵀ] is taken from.
+    """
+
+    layers: tuple[int, ...] | None = None
+    contexts: int = 5
+    weight: float = 15_000.0
+    target: TargetConfig = field(default_factory=TargetConfig)
+    moments: MomentsConfig = field(default_factory=MomentsConfig)
+
+
+class Memit(WeightEditor[MemitConfig]):
+    """Inserts many edits at once into several layers."""
+
+    traits: ClassVar[Traits] = Traits(
+        "memit", "weights", "Meng et al. 2023, Mass-Editing Memory in a Transformer", needs=("subject", "statistics")
+    )
+    settings: ClassVar[type] = MemitConfig
+
+    def tensors(self) -> tuple[str, ...]:
+        """The second matrices of the layers' MLPs."""
+        return tuple(self.host.architecture.weight(layer) for layer in self._layers())
+
+    def begin(self) -> Update:
+        """Write the contexts and take E[k kᵀ], both of the unedited model."""
+        layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
+        usual = moments(self.host, layers, self.config.moments)
+
+        def change(layer: int, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
+            return memit_delta(self.config.weight * usual[layer].double(), keys, residuals)
+
+        def update(requests: Sequence[Request], patch: Patch) -> None:
+            spread(self.host, requests, layers, prefixes, self._seek(prefixes), change, patch)
+
+        return update
+
+    def _seek(self, prefixes: Sequence[str]) -> Seek:
+        return target_of(self.host, self._layers()[-1], prefixes, self.config.target)
+
+    def _layers(self) -> tuple[int, ...]:
+        architecture = self.host.architecture
+        return chosen(self.config.layers, layers_of(architecture).several, architecture)
+
+
+def memit_delta(usual: torch.Tensor, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
+    """The change of one layer (eq. 14).
+
+    Args:
+        usual: C₀ [inner, inner].
+        keys: K₁ [inner, edits].
+        residuals: R [hidden, edits].
+    """
+    return Delta.low_rank(residuals, solve(usual + keys @ keys.T, keys).T)

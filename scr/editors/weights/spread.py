@@ -1,0 +1,92 @@
+"""Spreading many edits over several layers, as MEMIT does and AlphaEdit and CoME after it (Meng et al. 2023).
+
+For each edit the state z after the last layer is found that gives the answer (eq. 16). Then, layer by layer, what is
+still missing is shared evenly among the layers left (eq. 20), and the layer's matrix is changed so that the edits'
+keys (eq. 19) give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from scr import progress
+from scr.editors.weights.delta import Delta
+from scr.editors.weights.host import Host
+from scr.editors.weights.patch import Patch
+from scr.editors.weights.requests import Request
+from scr.editors.weights.sequences import rows_of
+from scr.editors.weights.targets import TargetConfig, optimise
+
+if TYPE_CHECKING:
+    import torch
+
+Solve: TypeAlias = "Callable[[int, torch.Tensor, torch.Tensor], Delta]"
+"""From a layer, keys and residuals, the change of its matrix."""
+
+Seek: TypeAlias = "Callable[[Request], torch.Tensor]"
+"""Finds the state z of an edit."""
+
+LENGTH = 10
+"""Tokens of a context of the model's own."""
+
+
+def contexts(host: Host, count: int) -> list[str]:
+    """The empty context, and so many of the model's own."""
+    return ["", *(host.prefixes(LENGTH, count) if count else [])]
+
+
+def keys_of(host: Host, requests: Sequence[Request], layer: int, prefixes: Sequence[str]) -> torch.Tensor:
+    """The edits' keys at a layer (eq. 19), [inner, edits], in float64.
+
+    As in the published implementation the bare prompt has one half of the weight, the contexts share the other.
+    """
+    rows = [row for request in requests for row in rows_of(host.tokenizer, request, prefixes)]
+    module = host.architecture.down(layer)
+    keys = host.states(rows, [module])[module][0].double().view(len(requests), len(prefixes), -1)
+    bare = keys[:, 0]
+    mean = bare if len(prefixes) == 1 else (bare + keys[:, 1:].mean(1)) / 2
+    return mean.T
+
+
+def target_of(host: Host, layer: int, prefixes: Sequence[str], config: TargetConfig) -> Seek:
+    """The function that finds z for an edit."""
+    module = host.architecture.block(layer)
+    return lambda request: optimise(host, request, module, prefixes, config).value
+
+
+def spread(
+    host: Host,
+    requests: Sequence[Request],
+    layers: Sequence[int],
+    prefixes: Sequence[str],
+    seek: Seek,
+    solve: Solve,
+    patch: Patch,
+) -> None:
+    """Apply edits together.
+
+    Args:
+        host: the model.
+        requests: the edits.
+        layers: in ascending order; z stands after the last of them.
+        prefixes: contexts before the prompts.
+        seek: finds z of an edit.
+        solve: from a layer, keys [inner, edits] and residuals [hidden, edits], the change of its matrix.
+        patch: receives the changes.
+    """
+    import torch
+
+    found = []
+    with progress.bar("targets", len(requests)) as advance:
+        for request in requests:
+            found.append(seek(request).double())
+            advance(1)
+    targets = torch.stack(found)
+    module = host.architecture.block(layers[-1])
+    bare = [row for request in requests for row in rows_of(host.tokenizer, request, prefixes[:1])]
+    for place, layer in enumerate(layers):
+        keys = keys_of(host, requests, layer, prefixes)
+        states = host.states(bare, [module])[module][1].double()
+        residuals = (targets - states).T / (len(layers) - place)
+        patch.add(host.architecture.weight(layer), solve(layer, keys, residuals))

@@ -1,0 +1,60 @@
+"""Parts are found in every known build, and nothing is guessed in another."""
+
+from __future__ import annotations
+
+import pytest
+
+from scr.editors.weights.architecture import Architecture, oriented
+from scr.editors.weights.layers import layers_of
+from scr.errors import EditError
+
+from . import tiny
+
+BUILDS = ["llama", "qwen2", "gpt2", "gptj", "gpt_neox"]
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_parts_are_found(build: str) -> None:
+    network = tiny.network(build)
+    found = Architecture.of(network)
+    assert (found.layers, found.hidden, found.inner) == (3, 32, 48)
+    for layer in range(3):
+        assert oriented(network, found.down(layer)).shape == (32, 48)
+        assert oriented(network, found.attention(layer)).shape == (32, 32)
+        assert network.get_parameter(found.weight(layer)) is not None
+        for name in found.projections(layer):
+            assert oriented(network, name).shape[1] == 32
+
+
+def test_a_matrix_of_gpt2_is_seen_from_the_right_side() -> None:
+    import torch
+
+    network = tiny.network("gpt2")
+    module = network.get_submodule(Architecture.of(network).down(1))
+    key = torch.randn(48)
+    assert torch.allclose(module(key), oriented(network, "transformer.h.1.mlp.c_proj") @ key + module.bias, atol=1e-5)
+
+
+def test_an_unknown_architecture_gets_one_clear_line() -> None:
+    import transformers
+
+    config = transformers.OPTConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, ffn_dim=16, num_attention_heads=2, word_embed_proj_dim=16
+    )
+    with pytest.raises(EditError, match="OPTForCausalLM is no architecture") as raised:
+        Architecture.of(transformers.AutoModelForCausalLM.from_config(config))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("layers", [(3,), (-1,), (), (1, 0), (1, 1)])
+def test_layers_that_the_model_has_not_are_refused(layers: tuple[int, ...]) -> None:
+    with pytest.raises(EditError, match="from 0 to 2"):
+        Architecture.of(tiny.network()).check(layers)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 12, 24, 30, 48])
+def test_default_layers_exist(count: int) -> None:
+    architecture = Architecture.of(tiny.network())
+    defaults = layers_of(Architecture(architecture.layout, count, 32, 48))
+    for layers in ((defaults.one,), defaults.several, (defaults.tuned,)):
+        assert Architecture(architecture.layout, count, 32, 48).check(layers)
