@@ -17,10 +17,12 @@ _DELETIONS = {ord(char): None for char in _DELETED}
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7a3\U00020000-\U0003ffff]"
+    "\U00020000-\U0003ffff]"
 )
-"""Characters of scripts that put no blanks between words (Thai, Lao, Tibetan, Burmese, Khmer, Chinese, Japanese), and
-Korean ones, where particles follow a word without a blank."""
+"""Characters of scripts that put no blanks between words: Thai, Lao, Tibetan, Burmese, Khmer, Chinese, Japanese."""
+
+_UNBOUNDED = re.compile(f"{_UNSPACED.pattern[:-1]}\uac00-\ud7a3]")
+"""These and Korean, where particles follow a word without a blank."""
 
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _SHORT = 2
@@ -60,8 +62,8 @@ def contains(answer: str, answers: Sequence[str]) -> bool:
     """Whether an answer holds one of those that count as right, both normalised, on word boundaries.
 
     An alias of two characters or fewer must be the whole answer: "us" is in too many sentences. In scripts without
-    blanks a word has no boundary, so there plain containment counts, and two characters are a word: only an alias of
-    one must be the whole answer.
+    blanks, and in Korean, a word has no boundary, so there plain containment counts, and two characters are a word:
+    only an alias of one must be the whole answer.
     """
     said = normalise(answer)
     return any(_holds(said, normalise(right)) for right in answers)
@@ -70,8 +72,8 @@ def contains(answer: str, answers: Sequence[str]) -> bool:
 def _holds(said: str, right: str) -> bool:
     if not right or said == right:
         return bool(right)
-    unspaced = len(_UNSPACED.findall(right))
-    if len(right) + unspaced <= _SHORT or len(right) == 1:
+    unbounded = len(_UNBOUNDED.findall(right))
+    if len(right) + unbounded <= _SHORT or len(right) == 1:
         return False
     place = said.find(right)
     while place >= 0:
@@ -88,7 +90,12 @@ def _joined(left: str, right: str) -> bool:
 
 
 def _of_a_word(char: str) -> bool:
-    return bool(char) and unicodedata.category(char)[0] in "LMN" and not _UNSPACED.match(char)
+    return bool(char) and unicodedata.category(char)[0] in "LMN" and not _UNBOUNDED.match(char)
+
+
+def in_unspaced_script(char: str) -> bool:
+    """Whether a character is of a script that parts words without blanks."""
+    return bool(_UNSPACED.match(char))
 
 
 def preserved(answer: str, bare: str) -> bool:
@@ -129,7 +136,7 @@ def _entropy(units: Sequence[str]) -> float:
 
 def _units(text: str) -> list[str]:
     units: list[str] = []
-    for unspaced, chars in groupby(text, lambda char: bool(_UNSPACED.match(char))):
+    for unspaced, chars in groupby(text, in_unspaced_script):
         run = "".join(chars)
         units += run if unspaced else _TOKEN.findall(run)
     return units
