@@ -12,6 +12,8 @@ from typing import Any
 import xxhash
 
 from scr.engines import Completion, Engine, Outcome, Prompt, Sampling, in_order
+from scr.engines.scoring import Scored, Scorer
+from scr.errors import EngineError
 
 
 class Remembered:
@@ -69,6 +71,16 @@ class Remembered:
     def stream(self, prompt: Prompt, sampling: Sampling) -> Iterator[str]:
         """The answer in one piece."""
         yield self.generate([prompt], sampling)[0].text
+
+    def score(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Scored]:
+        """See :class:`scr.engines.scoring.Scorer`; probabilities are not remembered.
+
+        Raises:
+            EngineError: the engine cannot tell probabilities.
+        """
+        if not isinstance(self.inner, Scorer):
+            raise EngineError(f"the engine of {self.model} tells no probabilities: leave out --legacy")
+        return self.inner.score(pairs)
 
     def count_tokens(self, text: str) -> int | None:
         """See :class:`scr.engines.Engine`."""

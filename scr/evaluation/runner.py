@@ -9,15 +9,20 @@ from itertools import chain, islice
 from pathlib import Path
 
 from scr.editors import Asked, Edited, Editor, Prepared
-from scr.engines import Completion, Engine
+from scr.engines import Completion, Engine, Sampling
+from scr.engines.scoring import Scorer
 from scr.errors import EngineError
 from scr.evaluation.cases import Case, Question
-from scr.evaluation.metrics import contains, exact_match, preserved
+from scr.evaluation.forced import forced, wanted
+from scr.evaluation.metrics import contains, exact_match, ngram_entropy, preserved
 from scr.evaluation.results import After, Answered, CaseResult, Forced
 from scr.evaluation.settings import Settings
 
 _AT_ONCE = 256
 # Questions that are decided together.
+
+_FREE_TEXT = 100
+# Tokens of a text whose fluency is measured, as in Meng et al. 2022.
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,7 @@ class RowRunner:
             edits = sum(report.edits for report in edited.reports)
             for place in self._asked_of(group):
                 open_cases[place].seconds = seconds * len(self._cases[place].edits) / max(edits, 1)
+                open_cases[place].fluency = self._fluency(edited, self._cases[place])
             yield edited, self._slots(edited, self._asked_of(group), after=False)
 
     def _asked_of(self, group: Iterable[int]) -> list[int]:
@@ -166,23 +172,38 @@ class RowRunner:
         while chunk := list(islice(questions, _AT_ONCE)):
             asked = [self._put(self._cases[place], question) for place, _, question in chunk]
             prepared = edited.prepare(asked)
-            forced = self._forced(edited.engine, chunk, prepared) if self._settings.legacy and not after else {}
-            for turn, ((place, number, _), one) in enumerate(zip(chunk, prepared, strict=True)):
-                yield Slot(place, number, after, one, forced.get(turn))
+            probabilities = [None] * len(chunk) if after else self._forced(edited.engine, chunk, prepared)
+            for (place, number, _), one, likely in zip(chunk, prepared, probabilities, strict=True):
+                yield Slot(place, number, after, one, likely)
 
     def _put(self, case: Case, question: Question) -> Asked:
         return Asked(self._settings.prompt(question.prompt), case.edits, question.in_scope)
 
     def _forced(
         self, engine: Engine, chunk: Sequence[tuple[int, int, Question]], prepared: Sequence[Prepared]
-    ) -> dict[int, Forced]:
-        raise NotImplementedError
+    ) -> list[Forced | None]:
+        if not self._settings.legacy:
+            return [None] * len(chunk)
+        if not isinstance(engine, Scorer):
+            raise EngineError(f"the engine of {engine.model} tells no probabilities: leave out --legacy")
+        answers = [wanted(question, self._cases[place].edits) for place, _, question in chunk]
+        return forced(engine, prepared, answers)
+
+    def _fluency(self, edited: Edited, case: Case) -> float | None:
+        """N-gram entropy of what the edited model writes to the record's prompts for free text."""
+        if not (self._settings.legacy and case.generations):
+            return None
+        asked = [Asked(self._settings.prompt(prompt), case.edits, in_scope=True) for prompt in case.generations]
+        prompts = [one.prompt for one in edited.prepare(asked)]
+        said = edited.engine.generate(prompts, Sampling(max_tokens=_FREE_TEXT))
+        texts = zip(case.generations, said, strict=True)
+        return ngram_entropy([f"{prompt} {completion.text.strip()}" for prompt, completion in texts])
 
     def _write(self, place: int, case: _Open) -> None:
         questions = self._cases[place].questions
         answered = tuple(self._answered(place, number, question, case) for number, question in enumerate(questions))
         facts = tuple(edit.fact for edit in self._cases[place].edits)
-        result = CaseResult(self._cases[place].id, facts, answered, case.seconds)
+        result = CaseResult(self._cases[place].id, facts, answered, case.seconds, case.fluency)
         path = self._path(place)
         # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.
         aside = path.with_suffix(".part")
@@ -235,4 +256,5 @@ class _Open:
         self.missing = missing
         self.failed = False
         self.seconds = 0.0
+        self.fluency: float | None = None
         self.said: dict[tuple[int, bool], tuple[Slot, Completion]] = {}

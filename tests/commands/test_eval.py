@@ -28,7 +28,19 @@ def test_the_oracle_knows_and_bare_does_not_and_scr_is_the_oracle(scr: Scr, llm:
     del llm
     run = questions.parent / "run"
     told = scr(
-        "eval", "--dataset", questions, "--method", "scr,rag:1", "-o", run, "--max-tokens", 12, "--timed", 3, "--json"
+        "eval",
+        "--dataset",
+        questions,
+        "--method",
+        "scr,rag:1",
+        "-o",
+        run,
+        "--max-tokens",
+        12,
+        "--timed",
+        3,
+        "--legacy",
+        "--json",
     )
     assert told.status == 0, told.err
     rows = {(row["method"], row["split"]): row for row in told.json["rows"]}
@@ -48,6 +60,9 @@ def test_the_oracle_knows_and_bare_does_not_and_scr_is_the_oracle(scr: Scr, llm:
     assert rows["scr", "raw"]["scope"]["recall"]["value"] > 0.6
     assert rows["scr", "raw"]["cost"]["added_ms_per_query"] is not None
     assert rows["scr", "raw"]["cost"]["model_calls_per_query"] == 1
+    # Under teacher forcing the fact makes its target likelier than the rival.
+    assert rows["scr", "raw"]["scores"]["legacy_efficacy"]["exact"]["value"] == 1
+    assert rows["bare", "raw"]["scores"]["legacy_rewrite_accuracy"]["exact"]["value"] < 1
     assert (run / "report.md").is_file()
     assert (run / "report.html").is_file()
 

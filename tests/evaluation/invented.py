@@ -20,9 +20,9 @@ def cases() -> list[Case]:
     made = []
     for place, (subject, relation, target, rephrased, other) in enumerate(_RECORDS):
         prompt = f"The {relation} of {subject} is"
-        edit = Edit(f"{prompt} {target}.", prompt, target, subject, "unknown")
+        edit = Edit(f"{prompt} {target}.", prompt, target, subject, "Paris")
         questions = (
-            Question(prompt, "reliability", "", (target,)),
+            Question(prompt, "reliability", "", (target,), "Paris"),
             Question(rephrased, "generalization", "", (target,)),
             Question(
                 f"How many letters has this name: {prompt}", "portability", "reasoning", (str(len(target)), "many")
@@ -43,7 +43,13 @@ def write(path: Path) -> Path:
             {"prompt": one.prompt, "kind": one.kind, "sub": one.sub, "answers": list(one.answers)}
             for one in case.questions[1:]
         ]
-        fields = {"fact": edit.fact, "prompt": edit.prompt, "target": edit.target, "subject": edit.subject}
+        fields = {
+            "fact": edit.fact,
+            "prompt": edit.prompt,
+            "target": edit.target,
+            "subject": edit.subject,
+            "old": edit.old,
+        }
         lines.append(json.dumps({"id": case.id, **fields, "questions": questions}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
