@@ -82,6 +82,10 @@ def eval_(
         list[Path] | None,
         typer.Option("--compare", metavar="RUN", help="Say how two runs differ, and stop. Give it twice."),
     ] = None,
+    judge: Annotated[
+        Path | None,
+        typer.Option("--judge", metavar="RUN", help="Have the model judge the answers of a run, and stop."),
+    ] = None,
     json_: options.Json = False,
 ) -> None:
     """Measure methods on data sets, and write a report to look at.
@@ -99,9 +103,15 @@ def eval_(
       scr eval --dataset zsre --lint
 
       scr eval --compare runs/first --compare runs/second
+
+      scr eval --judge runs/first --base-url http://localhost:8000
     """
     if compare:
         _compare(compare, json_)
+        return
+    models = [_model(name, base_url, api_key) for name in _several(model) or (None,)]
+    if judge:
+        _judge(judge, models, json_)
         return
     names = _several(dataset)
     if not names:
@@ -124,7 +134,7 @@ def eval_(
     plan = Plan(
         loaded,
         _several(method) or ["scr"],
-        [_model(name, base_url, api_key) for name in _several(model) or (None,)],
+        models,
         _sizes(edits),
         settings,
         lambda: open_encoder(encoder),
@@ -201,6 +211,28 @@ def _compare(runs: list[Path], json_: bool) -> None:
         say_json(difference.to_json())
     else:
         say(difference.text())
+
+
+def _judge(run: Path, models: list[Model], json_: bool) -> None:
+    from scr.evaluation.judging import judge_run
+    from scr.evaluation.results import Results
+    from scr.progress import bar
+
+    if len(models) != 1:
+        raise UsageError("one model judges: give --model once")
+    Results.read(run)  # says that it is no run before a model is opened
+    judged = judge_run(run, models[0].open(), bar)
+    if json_:
+        say_json([one.to_json() for one in judged])
+        return
+    for one in judged:
+        kappa = "-" if one.agreement.kappa is None else f"{one.agreement.kappa:.2f}"
+        say(
+            f"{styled(one.key.method.ljust(16), bold=True)} judged right {one.right:.3f}  exact {one.exact:.3f}  "
+            f"kappa {kappa}  without a verdict {one.agreement.errors:,} of {one.answers:,}  "
+            f"{dim(f'{one.key.dataset} · {one.key.edits} edits')}"
+        )
+    note(f"written: {run / 'judged.json'}")
 
 
 def _several(given: list[str] | None) -> list[str]:

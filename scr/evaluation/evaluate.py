@@ -175,7 +175,7 @@ def _time(plan: Plan, run: Path, key: RowKey, loaded: Loaded, bench: Workbench) 
         editor = open_editor(key.method, bench)
         cost = measure(editor, bench.engine, loaded.cases, plan.settings, key.edits, plan.timed)
         record["cost"] = asdict(cost)
-    _write(path, record)
+    write_document(path, record)
 
 
 def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Results:
@@ -191,7 +191,7 @@ def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Resu
     }
     earlier = Results.read(run).lint if (run / "results.json").exists() else {}
     results = Results(parameters, rows, environment(), {**earlier, **counted})
-    _write(run / "results.json", results.to_json())
+    write_document(run / "results.json", results.to_json())
     return results
 
 
@@ -213,7 +213,8 @@ def _place(row: Row) -> tuple[object, ...]:
     return row.dataset, row.model, row.edits, order, row.method, row.split != "raw"
 
 
-def _write(path: Path, document: object) -> None:
+def write_document(path: Path, document: object) -> None:
+    """Write JSON aside and rename it, so that a kill leaves no half of it."""
     aside = path.with_suffix(".part")
     aside.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     aside.replace(path)

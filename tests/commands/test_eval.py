@@ -164,6 +164,23 @@ def test_lint_lists_what_is_wrong(scr: Scr, tmp_path: Path) -> None:
     assert scr("eval", "--dataset", path, "--lint").status == 0
 
 
+def test_a_judge_has_its_say_and_an_unreadable_word_is_no_point(scr: Scr, questions: Path) -> None:
+    run = questions.parent / "run"
+    with StandIn().running() as server:
+        scr("eval", "--dataset", questions, "--method", "scr", "--base-url", server.url, "-o", run, "--timed", 0)
+        # The stand-in repeats the question, which is no verdict.
+        told = scr("eval", "--judge", run, "--base-url", server.url, "--json")
+        asked = len(server.asked)
+        assert scr("eval", "--judge", run, "--base-url", server.url).status == 0
+        assert len(server.asked) == asked, "nothing is judged twice"
+    assert [row["method"] for row in told.json] == ["bare", "oracle", "scr"]
+    for row in told.json:
+        assert row["right"] == 0
+        assert row["agreement"]["errors"] == row["answers"] == 15
+    assert json.loads((run / "judged.json").read_text())["judge"] == "stand-in"
+    assert scr("eval", "--judge", questions.parent).status == 2
+
+
 def test_editors_are_listed(scr: Scr) -> None:
     told = scr("editors", "--json").json
     assert [one["name"] for one in told][:3] == ["bare", "oracle", "scr"]

@@ -1,0 +1,77 @@
+"""A judge's word on every answer of a run, beside exact match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scr.engines import Engine
+from scr.evaluation.evaluate import write_document
+from scr.evaluation.judge import Agreement, Item, agreement, judge
+from scr.evaluation.remembered import Remembered
+from scr.evaluation.results import Results, RowKey, read_cases, slug
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A row as a judge sees it.
+
+    Attributes:
+        key: the row.
+        answers: how many were judged: those for which right answers are known.
+        right: share of them that the judge calls correct; one without a verdict is none.
+        exact: share of them that match exactly.
+        agreement: of the judge with exact match.
+    """
+
+    key: RowKey
+    answers: int
+    right: float
+    exact: float
+    agreement: Agreement
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``judged.json``."""
+        return {**asdict(self.key), **{name: value for name, value in asdict(self).items() if name != "key"}}
+
+
+def judge_run(
+    run: Path, engine: Engine, progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+) -> list[Judged]:
+    """Judge every answer of a run that has right ones, and write ``judged.json``; nothing is judged twice.
+
+    Raises:
+        UsageError: the folder is no run.
+    """
+    keys = list(dict.fromkeys(row.key for row in Results.read(run).rows))
+    remembered = Remembered(engine, run / "answers" / f"judge-{slug(engine.model)}.jsonl")
+    try:
+        judged = [_judged(run, key, remembered, progress) for key in keys]
+    finally:
+        remembered.close()
+    write_document(run / "judged.json", {"judge": engine.model, "rows": [one.to_json() for one in judged]})
+    return judged
+
+
+def _judged(
+    run: Path,
+    key: RowKey,
+    engine: Engine,
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
+) -> Judged:
+    answered = [one for case in read_cases(run, key) for one in case.answered if one.exact is not None]
+    items = [Item(one.prompt, one.answers, one.answer) for one in answered]
+    verdicts = []
+    with progress(f"judging {key.method} · {key.dataset}", len(items)) as advance:
+        for start in range(0, len(items), _AT_ONCE):
+            verdicts += judge(engine, items[start : start + _AT_ONCE])
+            advance(len(items[start : start + _AT_ONCE]))
+    exact = [bool(one.exact) for one in answered]
+    count = max(len(items), 1)
+    points = sum(verdict.point for verdict in verdicts) / count
+    return Judged(key, len(items), points, sum(exact) / count, agreement(verdicts, exact))
