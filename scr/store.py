@@ -247,11 +247,13 @@ class FactStore:
             raise UnknownFact(f"{prefix!r} is too short for an id: give at least {_SHORTEST_PREFIX} characters of it")
         raise UnknownFact(f"no fact {prefix!r} in namespace {self.namespace!r}: see `scr list`")
 
-    def facts(self, *, every_status: bool = False, as_of: datetime | None = None) -> Iterator[Fact]:
-        """The namespace's facts, in the order they were added; as they were at ``as_of`` if given."""
+    def facts(
+        self, *, every_status: bool = False, as_of: datetime | None = None, after: str | None = None
+    ) -> Iterator[Fact]:
+        """The namespace's facts, in the order they were added; as they were at ``as_of``, or after a fact, if given."""
         if as_of is not None:
             return self.ledger.facts_as_of(as_of, self.namespace, every_status=every_status)
-        return self.ledger.facts(self.namespace, every_status=every_status)
+        return self.ledger.facts(self.namespace, every_status=every_status, after=after)
 
     def search(self, texts: Sequence[str], k: int, *, as_of: datetime | None = None) -> list[list[Candidate]]:
         """The k facts nearest to each text that are valid now (or were at ``as_of``), nearest first."""

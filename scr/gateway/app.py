@@ -12,16 +12,18 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from scr.context import Form
 from scr.errors import ScrError
 from scr.gateway.deciding import CannotDecide
 from scr.gateway.editing import Edited
+from scr.gateway.facts import fact_routes
 from scr.gateway.forwarding import Forwarding
 from scr.gateway.limits import read_body
-from scr.gateway.refusals import Refusal, refusal_of
+from scr.gateway.openapi import openapi
+from scr.gateway.refusals import Refusal, document, refusal_of
 from scr.gateway.service import Gateway
 from scr.gateway.settings import Settings
 from scr.gateway.tracing import NOTE, Tracing
@@ -57,7 +59,7 @@ def make_app(settings: Settings) -> Starlette:
         finally:
             await gateway.aclose()
 
-    routes = [*_model_routes(gateway), *_own_routes(gateway)]
+    routes = [*_model_routes(gateway), *_own_routes(gateway), *fact_routes(gateway)]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
@@ -129,16 +131,21 @@ def _own_routes(gateway: Gateway) -> list[BaseRoute]:
     async def health(_: Request) -> Response:
         upstream, store = await asyncio.gather(gateway.upstream.healthy(), gateway.store_works())
         parts = {"upstream": upstream, "store": store}
-        document = {"status": "ok" if all(parts.values()) else "failing"}
-        document |= {name: "ok" if well else "failing" for name, well in parts.items()}
-        return JSONResponse(document, 200 if all(parts.values()) else 503)
+        state = {"status": "ok" if all(parts.values()) else "failing"}
+        state |= {name: "ok" if well else "failing" for name, well in parts.items()}
+        return document(state, 200 if all(parts.values()) else 503)
 
     async def metrics(request: Request) -> Response:
         gateway.admit(request, "admin")
         content, kind = gateway.metrics.page()
         return Response(content, headers={"Content-Type": kind})
 
-    return [Route("/health", health, methods=["GET"]), Route("/metrics", metrics, methods=["GET"])]
+    async def described(request: Request) -> Response:
+        gateway.admit(request, None)
+        return document(openapi())
+
+    table = {"/health": health, "/metrics": metrics, "/scr/openapi.json": described}
+    return [Route(path, endpoint, methods=["GET"]) for path, endpoint in table.items()]
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ BODY_SECONDS = 60.0
 _MOST_BUCKETS = 10_000
 
 
-async def read_body(request: Request, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """The request's body.
 
     Raises:
@@ -28,7 +28,7 @@ async def read_body(request: Request, limit: int, seconds: float = BODY_SECONDS)
         raise _too_large(limit)
     parts, total = [], 0
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 total += len(part)
                 if total > limit:
@@ -36,7 +36,7 @@ async def read_body(request: Request, limit: int, seconds: float = BODY_SECONDS)
                 parts.append(part)
     except TimeoutError:
         raise Refusal(
-            408, "slow_request", f"the request took more than {seconds:g} seconds to come: send it again", _CLOSE
+            408, "slow_request", f"the request took more than {BODY_SECONDS:g} seconds to come: send it again", _CLOSE
         ) from None
     except ClientDisconnect:
         raise Refusal(499, "client_left", "the client left before its request was whole") from None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from scr.errors import (
     Conflict,
@@ -23,6 +24,12 @@ RETRY_AFTER = "2"
 """Seconds after which a client may try again what failed for a passing reason."""
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+def document(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer in JSON; text that a client sent may come back in it, so halves of characters are no failure."""
+    content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return Response(content, status, headers, "application/json")
 
 
 class Refusal(ScrError):
@@ -44,9 +51,9 @@ class Refusal(ScrError):
         kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
 
-    def response(self, headers: dict[str, str] | None = None) -> JSONResponse:
+    def response(self, headers: dict[str, str] | None = None) -> Response:
         """As it is sent."""
-        return JSONResponse(self.document, self.status, {**self.headers, **(headers or {})})
+        return document(self.document, self.status, {**self.headers, **(headers or {})})
 
 
 _STATUSES: tuple[tuple[type[ScrError], int, str], ...] = (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from starlette.requests import Request
 
 from scr.context import ContextBuilder
 from scr.errors import ScrError
 from scr.gateway.deciding import Decider
-from scr.gateway.editing import Editor
+from scr.gateway.editing import Editor, Steering
 from scr.gateway.keys import ANYONE, Key, KeyRing, Right
 from scr.gateway.limits import RateLimit
 from scr.gateway.metrics import Metrics
@@ -19,6 +21,8 @@ from scr.gateway.settings import LOOPBACK, Settings
 from scr.gateway.upstream import Upstream
 from scr.scope.opening import open_scope
 from scr.store import FactStore
+
+_T = TypeVar("_T")
 
 
 class Gateway:
@@ -52,7 +56,7 @@ class Gateway:
         self.editor = Editor(decider, context, namespace=settings.namespace, on_failure=settings.on_failure)
         self._ring, self._rate = KeyRing(settings.keys), RateLimit(settings.rate_limit)
         # The ledger takes one writer at a time; readers are not to wait for it.
-        self.readers, self.writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
+        self._readers, self._writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
 
     def warm(self) -> None:
         """Open what the first request would else wait for.
@@ -62,11 +66,30 @@ class Gateway:
         """
         self.editor.warm()
 
+    async def read(self, work: Callable[[], _T]) -> _T:
+        """Read the store off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def write(self, kind: str, work: Callable[[], _T]) -> _T:
+        """Change the store off the event loop; it is durable when this returns."""
+        done = await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        self.metrics.writes.labels(kind).inc()
+        return done
+
+    def facts_of(self, key: Key, namespace: str | None) -> FactStore:
+        """The facts of a namespace, or of the key's own if none is named; changes are made in the key's name.
+
+        Raises:
+            NotAllowed: the key has no rights there.
+        """
+        where = self.editor.allowed(Steering(namespace=namespace), key)
+        return self.store.view(namespace=where, actor=key.name or None)
+
     async def store_works(self) -> bool:
         """Whether the ledger can be read."""
         try:
             async with asyncio.timeout(2):
-                await asyncio.get_running_loop().run_in_executor(self.readers, self.store.ledger.revision)
+                await self.read(self.store.ledger.revision)
         except (ScrError, TimeoutError):
             return False
         return True
@@ -75,13 +98,13 @@ class Gateway:
         """Give everything back."""
         await self.editor.decider.aclose()
         await self.upstream.aclose()
-        for threads in (self.readers, self.writer):
+        for threads in (self._readers, self._writer):
             threads.shutdown(cancel_futures=True)
         self.store.close()
         self.metrics.close()
 
-    def admit(self, request: Request, right: Right) -> Key:
-        """Who sent a request, if they have a right to it; counts it against their limit.
+    def admit(self, request: Request, right: Right | None) -> Key:
+        """Who sent a request, if they have a right to it (None: any right); counts it against their limit.
 
         Raises:
             Refusal: they have not, or not now.
@@ -97,7 +120,7 @@ class Gateway:
                 401, "invalid_api_key", f"{what}: send `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"}
             )
         self._rate.take(key.name)
-        if not key.may(right):
+        if right is not None and not key.may(right):
             raise Refusal(403, "not_allowed", f"the key {key.name!r} has not the right to {right}: use one that has")
         return key
 

@@ -133,8 +133,8 @@ class Ledger(Protocol):
         """Ids that start so."""
         ...
 
-    def facts(self, namespace: str | None, *, every_status: bool = False) -> Iterator[Fact]:
-        """Facts in the order they were added; None is every namespace."""
+    def facts(self, namespace: str | None, *, every_status: bool = False, after: str | None = None) -> Iterator[Fact]:
+        """Facts in the order they were added, those after the one with an id if given; None is every namespace."""
         ...
 
     def facts_as_of(self, moment: datetime, namespace: str | None, *, every_status: bool = False) -> Iterator[Fact]:

@@ -110,11 +110,11 @@ class SQLiteLedger:
         rows = self._rows("SELECT id FROM facts WHERE id >= ? AND id < ? LIMIT ?", (prefix, prefix + "~", limit))
         return [str(row[0]) for row in rows]
 
-    def facts(self, namespace: str | None, *, every_status: bool = False) -> Iterator[Fact]:
+    def facts(self, namespace: str | None, *, every_status: bool = False, after: str | None = None) -> Iterator[Fact]:
         rows = self._stream(
             "SELECT state FROM facts WHERE (?1 IS NULL OR namespace = ?1) AND (?2 OR status = 'active') "
-            "ORDER BY number",
-            (namespace, every_status),
+            "AND number > coalesce((SELECT number FROM facts WHERE id = ?3), 0) ORDER BY number",
+            (namespace, every_status, after),
         )
         return (load(state) for (state,) in rows)
 
