@@ -132,7 +132,8 @@ def _answered(
 def _nasty(one: Answered, text: str) -> Answered:
     from dataclasses import replace
 
-    return replace(one, prompt=f"{one.prompt} {text}"[:3_000], answer=f"{one.answer} {text}")
+    bare = f"{one.bare} {text}" if one.bare == one.answer else one.bare
+    return replace(one, prompt=f"{one.prompt} {text}"[:3_000], answer=f"{one.answer} {text}", bare=bare)
 
 
 def make_row(key: RowKey, split: str, cases: Sequence[CaseResult]) -> Row:

@@ -58,6 +58,7 @@ def _opening(results: Results) -> str:
         "Scores are per cent of the records with the 95 % bootstrap interval over records; free, greedy generation.",
         "Bold: the best method; bare (the unmodified model) and oracle (given exactly the record's own fact) are",
         "references. *Raw*: every question. *Clean*: without those that the data set has wrong.",
+        "Preservation: the answer equals the unmodified model's, byte for byte (exact) or once normalised (contains).",
         "`report.html` beside this file has the same tables to sort, plots, and every kind of case to page through.",
         "",
         *(f"- {noun}: {', '.join(map(_inline, counts[key])) or 'none'}" for noun, key in

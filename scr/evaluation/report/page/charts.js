@@ -173,7 +173,7 @@ function costPanel(rows, column, added, width) {
     draw('text', { class: 'tick', x: left - 6, y: y(value) + 4, 'text-anchor': 'end' }, String(value * 100))));
   const ticks = [0, 1, 10, 100, 1000, 10000, 100000].filter((value) => value <= most * 1.25).map((value) => draw('g', {},
     draw('line', { class: 'grid', x1: x(value), x2: x(value), y1: top, y2: bottom }),
-    draw('text', { class: 'tick', x: x(value), y: bottom + 17, 'text-anchor': 'middle' }, whole(value))));
+    draw('text', { class: 'tick', x: x(value), y: bottom + 20, 'text-anchor': 'middle' }, whole(value))));
   const place = labels(rows.map((row) => [x(added(row)), y(column.get(row)[0])]), [left, right, top, bottom]);
   const marks = rows.map((row) => {
     const found = column.get(row);
@@ -184,9 +184,9 @@ function costPanel(rows, column, added, width) {
       mark(row.method, px, py, 5), draw('circle', { class: 'hit', cx: px, cy: py, r: 11 }),
       at ? draw('text', { class: 'name', x: at.x, y: at.y + 4, 'text-anchor': at.anchor }, shorten(row.method, 18)) : null);
   });
-  const title = draw('text', { class: 'tick', x: right, y: bottom + 35, 'text-anchor': 'end' }, 'added milliseconds per query, logarithmic');
+  const title = draw('text', { class: 'tick', x: right, y: bottom + 38, 'text-anchor': 'end' }, 'added milliseconds per query, logarithmic');
   const label = `${column.label} against added milliseconds: ${rows.map((row) => `${row.method} ${words(column.get(row))} at ${plain(added(row))} ms`).join(', ')}`;
-  return panel(column.label, groupName(rows, false), width, bottom + 42, label, [...grid, ...ticks, ...marks, title]);
+  return panel(column.label, groupName(rows, false), width, bottom + 45, label, [...grid, ...ticks, ...marks, title]);
 }
 
 /** Places for names beside their marks that cover neither a mark nor another name; none where there is no such place. */
