@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from scr.context import Form
 from scr.errors import ScrError
 from scr.gateway.deciding import CannotDecide
-from scr.gateway.editing import Edited
+from scr.gateway.editing import EDITED, Edited
 from scr.gateway.facts import fact_routes
 from scr.gateway.forwarding import Forwarding
 from scr.gateway.limits import read_body
@@ -29,9 +29,6 @@ from scr.gateway.settings import Settings
 from scr.gateway.tracing import NOTE, Tracing
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-EDITED: dict[str, Form] = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
-"""Routes whose requests get facts, and the form of their prompts."""
 
 PASSED: dict[str, str] = {
     "/v1/models": "GET",

@@ -22,6 +22,9 @@ from scr.query import query_of
 Mode: TypeAlias = Literal["on", "off", "explain"]
 OnFailure: TypeAlias = Literal["pass", "refuse"]
 
+EDITED: dict[str, Form] = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
+"""Routes whose requests get facts, and the form of their prompts."""
+
 STEERING = "scr"
 """The member of a body that speaks to the gateway; the model server never sees it."""
 

@@ -22,6 +22,7 @@ EVERY = "*"
 
 _NAME = re.compile(r"[\w.@-]{1,60}")
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
+_COMMENT = re.compile(r"(?:^|\s)#")
 _FORM = "write it like SECRET, or like `NAME SECRET RIGHTS NAMESPACES`, e.g. `alice sk-… ask,read default`"
 
 
@@ -130,7 +131,7 @@ ANYONE = Key("", b"", frozenset(RIGHTS))
 
 
 def read_keys(lines: Iterable[str], file: Path | None) -> tuple[Key, ...]:
-    """Keys from the command line or environment and from a file, one a line; ``#`` begins a comment.
+    """Keys from the command line or environment and from a file, one a line; a word that begins with ``#`` ends it.
 
     Raises:
         UsageError: one is not of the form, or the file cannot be read.
@@ -141,8 +142,9 @@ def read_keys(lines: Iterable[str], file: Path | None) -> tuple[Key, ...]:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the keys in {file}: {getattr(error, 'strerror', None) or error}") from None
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip() and not line.lstrip().startswith("#"):
+        for number, whole in enumerate(text.splitlines(), 1):
+            line = _COMMENT.split(whole)[0]
+            if line.strip():
                 try:
                     found.append(Key.parse(line))
                 except UsageError as error:

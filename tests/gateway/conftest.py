@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,16 @@ class Running:
     store: FactStore
 
 
-@contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """The application on a free port."""
-    config = uvicorn.Config(
-        lambda: make_app(settings), factory=True, port=0, log_config=None, lifespan="on", ws="none", access_log=False
+def serving(settings: Settings) -> AbstractContextManager[str]:
+    """A gateway on a free port."""
+    return running_app(
+        uvicorn.Config(lambda: make_app(settings), factory=True, port=0, log_config=None, lifespan="on", ws="none")
     )
+
+
+@contextmanager
+def running_app(config: uvicorn.Config) -> Iterator[str]:
+    """An application in a thread, on a free port; its address."""
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -67,6 +72,8 @@ def classifier() -> ScopeClassifier:
 def _opened_once(encoder: Encoder, classifier: ScopeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scr.encoder.open_encoder", lambda _=None: encoder)
     monkeypatch.setattr("scr.gateway.service.open_scope", lambda *_: classifier)
+    for name in [name for name in os.environ if name.startswith("SCR_") and name != "SCR_VLLM_VENV"]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

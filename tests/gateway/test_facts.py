@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from scr.commands import run
-from scr.gateway.app import EDITED, PASSED, make_app
+from scr.gateway.app import PASSED, make_app
+from scr.gateway.editing import EDITED
 from scr.gateway.openapi import openapi
 from scr.gateway.settings import Settings
 

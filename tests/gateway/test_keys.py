@@ -35,7 +35,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 def test_keys_in_lines_and_files(tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
-    file.write_text(f"# of the tests\n\n{LINES[2]}\nhashed sha256:{digest_of('sk-hashed').hex()} ask\n")
+    file.write_text(f"# of the tests\n\n{LINES[2]}  # who writes\nhashed sha256:{digest_of('sk-hashed').hex()} ask\n")
     keys = read_keys([LINES[0], ""], file)
     plain, writer, hashed = keys
     assert plain.name.startswith("key-")
