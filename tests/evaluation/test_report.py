@@ -73,6 +73,13 @@ def test_the_text_marks_the_best_method_and_no_reference(run: Path) -> None:
     assert "**" not in lines["bare"] + lines["oracle"]
 
 
+def test_where_all_are_equal_none_is_best() -> None:
+    figures = {"reliability": {"exact": Interval(0.5, 0.4, 0.6, 4)}}
+    content = text("run", Results({}, tuple(Row("d", "m", name, 1, "raw", figures) for name in "ab")))
+    assert "50.0 [40.0, 60.0]" in content
+    assert "**" not in content
+
+
 def test_tables_line_up_in_a_terminal_whatever_stands_in_them() -> None:
     lines = [["a|b", "1.0"], ["日本語の名前", "–"], ["👩🏽‍🚀 crew", "100.0 [99.1, 100.0]"]]
     shown = table(["Method", "Re\nliability"], lines).splitlines()
@@ -103,10 +110,18 @@ def test_dimensions_stand_in_the_order_of_the_design() -> None:
 
 
 def test_parameters_are_said_in_words() -> None:
-    record = {"seed": 0, "judge": None, "legacy": False, "libraries": {"torch": "2"}, "edits": [1, 10], "none": []}
+    record = {
+        "seed": 0,
+        "judge": None,
+        "legacy": False,
+        "libraries": {"torch": "2"},
+        "edits": [1, 10],
+        "none": [],
+        "text": "",
+    }
     assert flattened(record) == [
         ("seed", "0"), ("judge", "not given"), ("legacy", "no"), ("libraries.torch", "2"), ("edits", "1, 10"),
-        ("none", "none"),
+        ("none", "none"), ("text", "none"),
     ]  # fmt: skip
 
 

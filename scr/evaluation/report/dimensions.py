@@ -113,8 +113,8 @@ def flattened(record: object, prefix: str = "") -> list[tuple[str, str]]:
         ]
     if isinstance(record, list | tuple):
         return [(prefix, ", ".join(str(one) for one in record) or "none")]
-    words = {None: "not given", True: "yes", False: "no"}
-    return [(prefix, words[record] if record is None or isinstance(record, bool) else str(record))]
+    words: dict[object, str] = {None: "not given", True: "yes", False: "no", "": "none"}
+    return [(prefix, words[record] if record is None or record == "" or isinstance(record, bool) else str(record))]
 
 
 def summary(results: Results) -> dict[str, list[str]]:

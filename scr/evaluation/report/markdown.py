@@ -93,7 +93,7 @@ def _scores(rows: Sequence[Row], columns: Sequence[Dimension], score: str) -> st
     def best(dimension: Dimension) -> float | None:
         found = [score_of(row, dimension.name, score) for row in rows if row.method not in REFERENCES]
         values = [one.value for one in found if one]
-        return (min if dimension.less else max)(values) if len(values) > 1 else None
+        return (min if dimension.less else max)(values) if len({*values}) > 1 else None
 
     tops = {one.name: best(one) for one in columns}
 

@@ -104,12 +104,12 @@ function cell(row, column, best) {
   return el('td', { ...attributes, 'data-tip': tip }, el('span', { class: 'value' }, percent(value)), interval, strip(found));
 }
 
-/** The best figure of a column among rows that compete; within one data set, model and number of edits only. */
+/** The best figure of a column among rows that compete, if they differ; within one data set, model and number of edits only. */
 function bestOf(rows, column) {
   const groups = new Set(rows.map((row) => JSON.stringify([row.dataset, row.model, row.edits])));
   const figures = rows.filter((row) => !report.references.includes(row.method)).map((row) => column.get(row)?.[0])
     .filter((value) => value !== undefined);
-  if (groups.size !== 1 || figures.length < 2) return null;
+  if (groups.size !== 1 || new Set(figures).size < 2) return null;
   return column.least ? Math.min(...figures) : Math.max(...figures);
 }
 
