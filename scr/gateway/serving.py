@@ -24,7 +24,7 @@ from scr.gateway.settings import Settings, check_exposure
 _SHUTDOWN_SECONDS = 30
 _BACKLOG = 2048
 
-log = logging.getLogger("scr.gateway")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ def _how(listening: Listening) -> dict[str, Any]:
             "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
             "scr": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "scr.gateway": {"level": level},
+            __name__: {"level": "INFO"},
         },
     }
     return {
