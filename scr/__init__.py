@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from scr.api import open_edits as open
     from scr.engines import Sampling
     from scr.facts import Fact, NewFact
+    from scr.wrapping import wrap
 
-__all__ = ["Edits", "Fact", "NewFact", "Sampling", "__version__", "open"]
+__all__ = ["Edits", "Fact", "NewFact", "Sampling", "__version__", "open", "wrap"]
 
 _WHERE = {
     "Edits": ("scr.api", "Edits"),
@@ -20,6 +21,7 @@ _WHERE = {
     "NewFact": ("scr.facts", "NewFact"),
     "Sampling": ("scr.engines", "Sampling"),
     "open": ("scr.api", "open_edits"),
+    "wrap": ("scr.wrapping", "wrap"),
 }
 
 

@@ -16,7 +16,7 @@ FILES = sorted((ROOT / "scr").rglob("*.py"))
 
 # Each layer may import what stands below it, and itself; the names are modules or sub-packages of scr.
 LAYERS: list[set[str]] = [
-    {"commands", "gateway", "evaluation", "diagnosis"},
+    {"commands", "gateway", "evaluation", "diagnosis", "wrapping"},
     {"api", "batch", "answers", "editors"},
     {"pipeline"},
     {"store", "searcher", "changes", "reembedding", "context", "query", "importing"},

@@ -80,8 +80,9 @@ def serve(settings: Settings, listening: Listening) -> None:
     tls, app = listening.tls(), make_app(settings)  # here, so that a mistake is told before anything is served
     if several:  # each worker makes one of its own
         asyncio.run(app.state.gateway.aclose())
-    config = uvicorn.Config(partial(make_app, settings) if several else app, factory=several, **_how(listening), **tls)
     with _bound(listening) as bound, _shared_metrics() if several else nullcontext():
+        how = _how(listening) | tls
+        config = uvicorn.Config(partial(make_app, settings) if several else app, factory=several, **how)
         address, scheme = bound.getsockname(), "https" if config.is_ssl else "http"
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         log.info("serving %s on %s://%s:%d", app.state.gateway.upstream.address, scheme, host, address[1])
