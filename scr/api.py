@@ -13,6 +13,7 @@ from scr.facts import DEFAULT_NAMESPACE, NewFact
 from scr.pipeline import DEFAULT_K, Answer, Decision, Pipeline
 from scr.scope import ScopeClassifier
 from scr.scope.opening import open_scope
+from scr.scope.rivals import LearnedConflicts
 from scr.store import Added, FactStore, OnConflict
 
 
@@ -117,7 +118,9 @@ def open_edits(
         # A classifier that asks the model opens it with the first question, as everything else does.
         scope = open_scope(scope, threshold, lambda: edits.engine)
     context = ContextBuilder(prompts)
-    opened = FactStore.open(store, namespace=namespace, encoder=encoder, make=make)
+    opened = FactStore.open(
+        store, namespace=namespace, encoder=encoder, make=make, detector=LearnedConflicts(open_scope)
+    )
     pipeline = Pipeline(opened, scope, context, k=k)
     edits = Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})
     return edits

@@ -43,13 +43,13 @@ class Changes:
     def __init__(self, transaction: Transaction, detector: ConflictDetector, namespace: str) -> None:
         self._transaction, self._detector, self._namespace = transaction, detector, namespace
 
-    def insert(self, new: NewFact, near: Sequence[str], on_conflict: OnConflict) -> Added:
+    def insert(self, new: NewFact, on_conflict: OnConflict, rivals: Sequence[str] = ()) -> Added:
         """Insert a fact, unless one with the same text is there.
 
         Args:
             new: the fact.
-            near: ids of facts that the detector wants to see, besides those with the same statement.
             on_conflict: what becomes of the facts that it contradicts.
+            rivals: ids of facts that are known to contradict it, besides those that share its statement.
 
         Raises:
             Conflict: it contradicts a stored fact and ``on_conflict`` is ``reject``.
@@ -62,12 +62,12 @@ class Changes:
             created_at=self._transaction.at,
             **{name: getattr(new, name) for name in NewFact.__dataclass_fields__},
         )
-        superseded = self._supersede(fact, near, on_conflict)
+        superseded = self._supersede(fact, rivals, on_conflict)
         fact = replace(fact, supersedes=tuple(one.id for one in superseded))
         self._put("added", fact)
         return Added(fact, tuple(superseded))
 
-    def update(self, fact_id: str, new: NewFact, near: Sequence[str]) -> Added:
+    def update(self, fact_id: str, new: NewFact, rivals: Sequence[str] = ()) -> Added:
         """Change what a fact says; the facts that it contradicts from now on are superseded.
 
         Raises:
@@ -75,7 +75,7 @@ class Changes:
         """
         old = self._active(fact_id)
         fact = _updated(old, new)
-        superseded = self._supersede(fact, near, "supersede")
+        superseded = self._supersede(fact, rivals, "supersede")
         fact = replace(fact, supersedes=old.supersedes + tuple(one.id for one in superseded))
         self._put("updated", fact)
         return Added(fact, tuple(superseded))
@@ -117,14 +117,18 @@ class Changes:
             raise UnknownFact(f"no active fact {fact_id!r} in namespace {self._namespace!r}: see `scr list --all`")
         return fact
 
-    def _supersede(self, fact: Fact, near: Sequence[str], on_conflict: OnConflict) -> list[Fact]:
+    def _supersede(self, fact: Fact, rivals: Sequence[str], on_conflict: OnConflict) -> list[Fact]:
         if on_conflict == "keep":
             return []
         statement = self._detector.statement(fact)
-        stored = {one.id: one for one in (self._transaction.with_statement(statement) if statement else ())}
-        stored |= {one.id: one for one in map(self._transaction.get, near) if one and one.status == "active"}
-        stored.pop(fact.id, None)
-        found = self._detector.conflicts(fact, list(stored.values()))
+        stored = [
+            one for one in (self._transaction.with_statement(statement) if statement else ()) if one.id != fact.id
+        ]
+        contradicted = {one.id: one for one in self._detector.conflicts(fact, stored)}
+        # They were judged before the lock was taken: one may have gone since.
+        still = (self._transaction.get(one) for one in rivals if one != fact.id)
+        contradicted |= {one.id: one for one in still if one and one.status == "active"}
+        found = list(contradicted.values())
         if found and on_conflict == "reject":
             raise Conflict(
                 f"it contradicts {found[0].id} ({found[0].text!r}): use --on-conflict supersede or keep; "

@@ -154,14 +154,16 @@ class FactStore:
         """
         new = replace(new, source=new.source or source)
         self._keep_embeddings([new.text])
-        (near,) = self._near([new.text])
+        rivals = [] if on_conflict == "keep" else self._rivals(new)
         with self._write("add") as changes:
-            return changes.insert(new, near, on_conflict)
+            return changes.insert(new, on_conflict, rivals)
 
     def add_all(
         self, facts: Iterable[NewFact], *, on_conflict: OnConflict = "supersede", progress: Progress | None = None
     ) -> Imported:
-        """Insert many facts as one operation: all of them or none. Later facts supersede earlier ones.
+        """Insert many facts as one operation: all of them or none. Later ones supersede those of their statement.
+
+        Unlike :meth:`add`, it does not ask the scope classifier for conflicts in other words.
 
         Embeddings are kept as they are made, so that an import that was cut off goes on where it stopped.
 
@@ -169,17 +171,16 @@ class FactStore:
             Conflict: a fact contradicts another and ``on_conflict`` is ``reject``; nothing was changed.
             StoreError: one of its subclasses; nothing was changed.
         """
-        queue: list[tuple[NewFact, list[str]]] = []
+        queue: list[NewFact] = []
         for chunk in _chunks(facts):
-            texts = [fact.text for fact in chunk]
-            self._keep_embeddings(texts)
-            queue.extend(zip(chunk, self._near(texts), strict=True))
+            self._keep_embeddings([fact.text for fact in chunk])
+            queue += chunk
             if progress:
                 progress(len(chunk))
         added = duplicate = superseded = 0
         with self._write("import") as changes:
-            for new, near in queue:
-                result = changes.insert(new, near, on_conflict)
+            for new in queue:
+                result = changes.insert(new, on_conflict)
                 duplicate += result.duplicate
                 added += not result.duplicate
                 superseded += len(result.superseded)
@@ -196,9 +197,9 @@ class FactStore:
             UnknownFact: there is no such active fact.
         """
         self._keep_embeddings([new.text])
-        (near,) = self._near([new.text])
+        rivals = self._rivals(new)
         with self._write("update") as changes:
-            return changes.update(self.full_id(fact_id), new, near)
+            return changes.update(self.full_id(fact_id), new, rivals)
 
     def remove(self, fact_ids: Sequence[str]) -> list[Fact]:
         """Take facts out of service; the ledger keeps them.
@@ -314,12 +315,12 @@ class FactStore:
             vectors = self.encoder.encode([digests[digest] for digest in missing])
             self.ledger.put_embeddings(identify(self.encoder), zip(missing, vectors, strict=True))
 
-    def _near(self, texts: Sequence[str]) -> list[list[str]]:
-        """Ids of the stored facts nearest to each text, for a detector that wants to see them."""
-        if not self._detector.neighbours:
-            return [[] for _ in texts]
-        found = self.search(texts, self._detector.neighbours)
-        return [[candidate.fact.id for candidate in candidates] for candidates in found]
+    def _rivals(self, new: NewFact) -> list[str]:
+        """Ids of the nearest facts that a new one contradicts; judged without the write lock, as it may take long."""
+        if not self._detector.neighbours or next(self.ledger.facts(self.namespace), None) is None:
+            return []
+        (near,) = self.search([new.text], self._detector.neighbours)
+        return [fact.id for fact in self._detector.rivals(new, near)]
 
     def _search_past(self, queries: NDArray[np.float32], k: int, as_of: datetime) -> list[list[Candidate]]:
         import numpy as np

@@ -15,7 +15,11 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.common import write_result
+from scr.encoder import open_encoder
+from scr.scope import Candidate
 from scr.scope.conflicts import ConflictDetector, StatementConflicts
+from scr.scope.opening import open_scope
+from scr.scope.rivals import LearnedConflicts
 from scr.scope.training.build import Builder
 from scr.scope.training.data import load_records
 from scr.scope.training.pairs import Record, split_of
@@ -67,14 +71,14 @@ def _with(record: Record, value: str) -> Record:
     return replace(record, object=value, statements=(), paraphrases=())
 
 
-def measure(detector: ConflictDetector, found: list[Case]) -> dict[str, dict[str, float]]:
-    """How many cases of each kind the detector retires."""
-    rows: dict[str, dict[str, float]] = {}
-    for kind in sorted({case.kind for case in found}):
-        own = [case for case in found if case.kind == kind]
-        retired = sum(bool(detector.conflicts(fact_of(case.new), [fact_of(case.old)])) for case in own)
-        rows[kind] = {"n": len(own), "retired": round(retired / len(own), 4)}
-    return rows
+def measure(detector: ConflictDetector, found: list[Case], cosines: list[float]) -> dict[str, dict[str, float]]:
+    """How many cases of each kind the detector retires, as `scr add` does."""
+    retired: dict[str, list[bool]] = {}
+    for case, cosine in zip(found, cosines, strict=True):
+        new, old = fact_of(case.new), fact_of(case.old)
+        gone = detector.conflicts(new, [old]) or detector.rivals(new, [Candidate(old, cosine)])
+        retired.setdefault(case.kind, []).append(bool(gone))
+    return {kind: {"n": len(one), "retired": round(sum(one) / len(one), 4)} for kind, one in sorted(retired.items())}
 
 
 def main() -> None:
@@ -84,7 +88,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1_000, help="records that cases are made of")
     given = parser.parse_args()
     found = list(cases(load_records(given.data), given.pairs, Random(0)))  # noqa: S311 - seeded on purpose
-    results = {"grammar": measure(StatementConflicts(), found)}
+    encoder = open_encoder()
+    old, new = encoder.encode([case.old for case in found]), encoder.encode([case.new for case in found])
+    cosines = (old * new).sum(axis=1).tolist()
+    detectors = {"grammar": StatementConflicts(), "learned": LearnedConflicts(open_scope)}
+    results = {name: measure(detector, found, cosines) for name, detector in detectors.items()}
     for name, rows in results.items():
         print(name, rows)
     write_result(_HERE / "results/conflicts.json", {"pairs": given.pairs}, results)

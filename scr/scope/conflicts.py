@@ -1,4 +1,4 @@
-"""Does a new fact contradict a stored one? First version: by subject and relation, never by similarity alone.
+"""Does a new fact contradict a stored one? By subject and relation, never by similarity alone; see also `rivals`.
 
 Similarity is the wrong question here: two facts about one city are similar and both true, and a fact and its
 replacement may share few words. A fact's *statement* is its subject and relation, as given or as read from a sentence
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from scr.facts import Fact, NewFact
+from scr.scope import Candidate
 
 AnyFact: TypeAlias = "Fact | NewFact"
 
@@ -24,7 +25,7 @@ class ConflictDetector(Protocol):
 
     @property
     def neighbours(self) -> int:
-        """How many of the nearest stored facts it wants to see beside those of the same statement."""
+        """How many of the nearest stored facts it wants to see as possible rivals; 0 for none."""
         ...
 
     def statement(self, fact: AnyFact) -> str | None:
@@ -32,7 +33,11 @@ class ConflictDetector(Protocol):
         ...
 
     def conflicts(self, new: AnyFact, stored: Sequence[Fact]) -> list[Fact]:
-        """Those of the stored facts that the new one contradicts."""
+        """Those of the stored facts of its statement that the new one contradicts."""
+        ...
+
+    def rivals(self, new: AnyFact, near: Sequence[Candidate]) -> list[Fact]:
+        """Those of the nearest stored facts, of whatever statement, that the new one contradicts; it may take long."""
         ...
 
 
@@ -78,6 +83,11 @@ def _normalise(text: str) -> str:
     return " ".join(re.sub(r"[^\w\s]", " ", _FILLER.sub(" ", folded)).split())
 
 
+def words(text: str) -> list[str]:
+    """The words of a text, normalised as statements are."""
+    return _normalise(text).split()
+
+
 def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
     """Subject, relation and object, normalised; the object may be empty."""
     if fact.subject and fact.relation:
@@ -101,7 +111,8 @@ def _is_value(match: re.Match[str], pattern: re.Pattern[str]) -> bool:
     return not _OPEN.search(said) and not (pattern in _OF_NOUNS and _PREDICATE.match(said))
 
 
-def _overlap(one: AnyFact, other: AnyFact) -> bool:
+def overlap(one: AnyFact, other: AnyFact) -> bool:
+    """Whether two facts hold at one time."""
     least, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     start = max(one.valid_from or least, other.valid_from or least)
     return start < min(one.valid_to or last, other.valid_to or last)
@@ -125,6 +136,11 @@ class StatementConflicts:
         found = []
         for fact in stored:
             theirs = _parts(fact)
-            if theirs and theirs[:2] == mine[:2] and theirs[2] != mine[2] and _overlap(new, fact):
+            if theirs and theirs[:2] == mine[:2] and theirs[2] != mine[2] and overlap(new, fact):
                 found.append(fact)
         return found
+
+    def rivals(self, new: AnyFact, near: Sequence[Candidate]) -> list[Fact]:
+        """None: the statement decides."""
+        del new, near
+        return []
