@@ -100,7 +100,7 @@ def serve(
     namespace: options.Namespace = options.NAMESPACE,
     encoder: options.EncoderName = None,
 ) -> None:
-    """Serve the OpenAI protocol with the facts on, in front of a model server.
+    """Serve the OpenAI protocol with the facts on.
 
     A chat client changes its base URL and nothing else. A request that no fact governs reaches the model server byte
     for byte. Facts are managed at /scr/facts; /scr/openapi.json describes that.
