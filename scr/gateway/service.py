@@ -20,6 +20,7 @@ from scr.gateway.refusals import Refusal
 from scr.gateway.settings import LOOPBACK, Settings
 from scr.gateway.upstream import Upstream
 from scr.scope.opening import open_scope
+from scr.scope.rivals import LearnedConflicts
 from scr.store import FactStore
 
 _T = TypeVar("_T")
@@ -49,7 +50,11 @@ class Gateway:
             forward_authorization=not settings.keys,
         )
         scope, context = open_scope(settings.scope, settings.threshold), ContextBuilder(settings.prompts)
-        self.store = FactStore.open(settings.store, namespace=settings.namespace, encoder=settings.encoder)
+        # Conflicts are found as the command line finds them, by the default classifier.
+        learned = LearnedConflicts(lambda: open_scope() if settings.scope else scope)
+        self.store = FactStore.open(
+            settings.store, namespace=settings.namespace, encoder=settings.encoder, detector=learned
+        )
         decider = Decider(
             self.store, scope, k=settings.k, timeout=settings.decision_timeout, on_batch=self.metrics.batch
         )

@@ -65,6 +65,11 @@ def test_what_is_added_is_decided_with_at_once(gateway: Running) -> None:
     assert gateway.client.post("/scr/check", json=past).json()["in_scope"] is True
 
 
+def test_a_conflict_in_other_words_is_found_as_on_the_command_line(gateway: Running) -> None:
+    old = add(gateway, "Ghent is home to the head office of Quillon.")
+    assert add(gateway, "The seat of Quillon has been moved to Lyon.")["superseded"] == [old["id"]]
+
+
 def test_pages(gateway: Running) -> None:
     for number in range(6):
         add(gateway, f"Room {number} has a piano.")

@@ -48,14 +48,14 @@ def process(*options: str, **environment: str) -> Iterator[tuple[subprocess.Pope
         yield started, address
     finally:
         started.send_signal(signal.SIGINT)
-        _, rest = started.communicate(timeout=30)
+        _, rest = started.communicate(timeout=60)
         assert "Traceback" not in rest
 
 
 def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recorder) -> None:
     with process("--upstream", upstream.url, "--store", str(tmp_path / "s"), "--workers", "2") as (started, address):
         limits = httpx.Limits(max_keepalive_connections=0)  # a new connection each time reaches either worker
-        with httpx.Client(base_url=address, timeout=30, trust_env=False, limits=limits) as client:
+        with httpx.Client(base_url=address, timeout=60, trust_env=False, limits=limits) as client:
             wait_for(client)
 
             def decisions() -> set[str]:
@@ -75,7 +75,7 @@ def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recor
 
 
 def wait_for(client: httpx.Client) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
             if client.get("/health").status_code == 200:
@@ -98,10 +98,12 @@ def test_tls_and_an_interrupt(tmp_path: Path, upstream: Recorder) -> None:
     with process(*options, "--ssl-keyfile", str(key), "--ssl-certfile", str(certificate)) as (started, address):
         port = address.rsplit(":", 1)[1]
         trusted = ssl.create_default_context(cafile=str(certificate))
-        answer = httpx.post(f"https://localhost:{port}{CHAT}", json=chat(ASKED), verify=trusted, trust_env=False)
+        answer = httpx.post(
+            f"https://localhost:{port}{CHAT}", json=chat(ASKED), verify=trusted, trust_env=False, timeout=60
+        )
         assert answer.headers["x-scr-decision"] == "passed"
         started.send_signal(signal.SIGINT)
-        assert started.wait(20) in {0, 130, -signal.SIGINT}
+        assert started.wait(60) in {0, 130, -signal.SIGINT}
 
 
 @pytest.mark.parametrize(
