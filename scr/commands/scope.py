@@ -140,7 +140,7 @@ def train(
 
     It starts from the weights that ship, and sees each query with the facts that apply and the nearest that do
     not. The same command goes on with a run that was cut off. With --data, it starts from nothing
-    (two hours on two cores).
+    (three hours on two cores).
 
     Example:
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from scr.assets import minilm_folder
 from scr.scope.cross_encoder import CrossEncoder
 from scr.scope.training.data import tokenise
-from scr.scope.training.export import export
+from scr.scope.training.export import average, export
 from scr.scope.training.model import PairModel
 from scr.scope.training.pairs import Pair
 from scr.scope.training.train import Settings, Trainer
@@ -85,3 +85,15 @@ def test_word_embeddings_stay_the_base_s_own(tmp_path):
     names = load_file(tmp_path / "run/trained.safetensors")
     assert not any("word_embeddings" in name or "position_embeddings" in name for name in names)
     assert sum(tensor.nbytes for tensor in names.values()) < 25e6
+
+
+def test_the_mean_of_two_runs_lies_between_them(tmp_path):
+    run(tmp_path / "one", SETTINGS)
+    run(tmp_path / "two", replace(SETTINGS, rate=SETTINGS.rate * 3))
+    paths = [tmp_path / name / "trained.safetensors" for name in ("one", "two")]
+    one, two, mean = (load_file(path) for path in (*paths, average(paths, tmp_path / "mean.safetensors")))
+    assert any((one[name] != two[name]).any() for name in one)
+    for name, values in mean.items():
+        assert values.dtype == one[name].dtype
+        np.testing.assert_allclose(values, (one[name].astype("f4") + two[name].astype("f4")) / 2, atol=1e-3)
+    export(made("tune", "Ida Jon Kim"), tmp_path / "mean.safetensors", tmp_path / "out", ("names",), "fp32")

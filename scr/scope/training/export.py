@@ -66,6 +66,19 @@ def export(
     return figures
 
 
+def average(runs: Sequence[Path], target: Path) -> Path:
+    """Write the mean of the weights of runs that started from one place; returns the file."""
+    from safetensors.numpy import load_file, save_file
+
+    loaded = [load_file(path) for path in runs]
+    mean = {
+        name: np.mean([one[name].astype(np.float32) for one in loaded], axis=0).astype(first.dtype)
+        for name, first in loaded[0].items()
+    }
+    save_file(mean, target)
+    return target
+
+
 def card(config: CrossEncoderConfig, figures: dict[str, float]) -> str:
     """The model card: what the classifier is, what it was trained on, what was measured."""
     data = "\n".join(f"- {name}" for name in config.trained_on)

@@ -78,7 +78,8 @@ def train_public(data: Path, out: Path, *, pairs: int | None = None) -> dict[str
     """Train a classifier from all-MiniLM-L6-v2 and the public sets; a run that was cut off goes on.
 
     The first stage learns from pairs made of each record alone, the second also from the facts that retrieval finds
-    near a question and that do not govern it.
+    near a question and that do not govern it. The second is run twice, from other draws, and its weights are averaged
+    (Wortsman et al. 2022, Model soups): runs that start from one place err in different ways.
 
     Args:
         data: folder of the sets, laid out as `sources` reads them.
@@ -94,22 +95,29 @@ def train_public(data: Path, out: Path, *, pairs: int | None = None) -> dict[str
     """
     try:
         from .data import make_pairs
-        from .export import TRAINED_ON, export
+        from .export import TRAINED_ON, average, export
         from .train import CHOOSING, Settings, fit, split
     except ModuleNotFoundError:
         raise MissingExtra("local", "training") from None
 
-    stages = (Settings(seed=0, pairs=128_000, cooling=0.0), Settings(seed=1, pairs=200_000))
-    weights: Path | None = None
-    for number, settings in enumerate(stages, 1):
-        run = out / "training" / f"stage-{number}"
+    first, *seconds = (
+        Settings(seed=0, pairs=128_000, cooling=0.0),
+        Settings(seed=1, pairs=200_000),
+        Settings(seed=2, pairs=200_000),
+    )
+
+    def stage(settings: Settings, start: Path | None) -> tuple[Path, list[Pair]]:
+        run = out / "training" / f"seed-{settings.seed}"
         try:
-            every = make_pairs(data, settings.seed, encoder=open_encoder() if weights else None)
+            every = make_pairs(data, settings.seed, encoder=open_encoder() if start else None)
         except FileNotFoundError as error:
             raise UsageError(f"{error.filename} is missing: give the folder of the public sets") from None
         train, tune = split(every)
         shorter = replace(settings, pairs=min(settings.pairs, pairs or settings.pairs))
-        fit(train, tune, minilm_folder(), run, shorter, weights)
-        weights = run / "trained.safetensors"
-    held_out = [pair for pair in every if pair.split == "tune"][CHOOSING:]
-    return export(held_out, run / "trained.safetensors", out, TRAINED_ON)
+        fit(train, tune, minilm_folder(), run, shorter, start)
+        return run / "trained.safetensors", [pair for pair in every if pair.split == "tune"][CHOOSING:]
+
+    begun, _ = stage(first, None)
+    ended = [stage(settings, begun) for settings in seconds]
+    mean = average([weights for weights, _ in ended], out / "training" / "mean.safetensors")
+    return export(ended[-1][1], mean, out, TRAINED_ON)
