@@ -93,7 +93,8 @@ def open_gateway(tmp_path: Path, upstream: Recorder) -> Iterator[Open]:
         store.add(NewFact.of({"text": LYON}))
 
         def open_it(**settings: Any) -> Running:
-            given = {"upstream": upstream.url, "store": tmp_path / "store", **settings}
+            # A busy machine is not to turn a decision into a failure.
+            given = {"upstream": upstream.url, "store": tmp_path / "store", "decision_timeout": 60, **settings}
             url = stack.enter_context(serving(Settings(**given)))
             client = stack.enter_context(httpx.Client(base_url=url, timeout=20, trust_env=False))
             return Running(url, client, store)

@@ -53,7 +53,8 @@ def process(*options: str, **environment: str) -> Iterator[tuple[subprocess.Pope
 
 
 def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recorder) -> None:
-    with process("--upstream", upstream.url, "--store", str(tmp_path / "s"), "--workers", "2") as (started, address):
+    options = ["--upstream", upstream.url, "--store", str(tmp_path / "s"), "--decision-timeout", "60"]
+    with process(*options, "--workers", "2") as (started, address):
         limits = httpx.Limits(max_keepalive_connections=0)  # a new connection each time reaches either worker
         with httpx.Client(base_url=address, timeout=60, trust_env=False, limits=limits) as client:
             wait_for(client)
@@ -70,7 +71,8 @@ def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recor
             page = client.get("/metrics").text
             assert 'scr_decisions_total{decision="edited"} 24.0' in page
             assert 'scr_decisions_total{decision="passed"} 24.0' in page
-            assert len({line for line in page.splitlines() if "under_way 1.0" in line}) == 1
+            # One sum over both processes; a request may still be about to end when its answer has arrived.
+            assert len([line for line in page.splitlines() if line.startswith("scr_requests_under_way")]) == 1
         assert started.poll() is None
 
 
