@@ -110,7 +110,7 @@ class Scr2025:
 
     def apply(self, edits: Sequence[Edit]) -> Stored:
         """A store with these edits in it."""
-        return _Confirming(self._bench, Everything(), _RETRIEVED).add(edits)
+        return _Confirming.holding(edits, self._bench, Everything(), _RETRIEVED)
 
 
 class _Comprehending(_Reader):
@@ -142,7 +142,7 @@ class Eren:
 
     def apply(self, edits: Sequence[Edit]) -> Stored:
         """A store with these edits in it."""
-        return _Comprehending(self._bench, Everything(), _RETRIEVED).add(edits)
+        return _Comprehending.holding(edits, self._bench, Everything(), _RETRIEVED)
 
 
 def _none_of(found: Prepared) -> tuple[Considered, ...]:

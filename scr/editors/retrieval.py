@@ -37,7 +37,22 @@ class Stored:
         self.engine: Engine = bench.engine
         self.reports: list[EditReport] = []
 
-    def add(self, edits: Sequence[Edit]) -> Self:
+    @classmethod
+    def holding(cls, edits: Sequence[Edit], bench: Workbench, scope: ScopeClassifier, k: int) -> Self:
+        """A store with these edits in it.
+
+        Raises:
+            EditError: one of them is no acceptable fact.
+        """
+        stored = cls(bench, scope, k)
+        try:
+            stored.add(edits)
+        except BaseException:
+            stored.__exit__()
+            raise
+        return stored
+
+    def add(self, edits: Sequence[Edit]) -> None:
         """Insert the edits' sentences; where two say different things of the same, the later one holds."""
         start = perf_counter()
         try:
@@ -45,7 +60,6 @@ class Stored:
         except FactError as error:
             raise EditError(f"an edit is no acceptable fact: {error}") from None
         self.reports.append(EditReport(len(edits), perf_counter() - start))
-        return self
 
     def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
         """Each question with the facts that the decision lets through; untouched where there are none."""
@@ -84,7 +98,7 @@ class Scr:
 
     def apply(self, edits: Sequence[Edit]) -> Stored:
         """A store with these edits in it."""
-        return Stored(self._bench, self._scope, self._k).add(edits)
+        return Stored.holding(edits, self._bench, self._scope, self._k)
 
 
 class SeracInContext(Scr):

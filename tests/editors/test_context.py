@@ -1,0 +1,163 @@
+"""Methods in context: what the model is given for a question, and that the model itself stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import pytest
+
+from scr.context import ContextBuilder
+from scr.editors import Asked, Edit, Prepared
+from scr.editors.registry import Workbench, names, open_editor, traits
+from scr.encoder import Encoder
+from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
+from scr.errors import EditError, UsageError
+
+NORVANIA = Edit("The capital of Norvania is Elmsport.", "The capital of Norvania is", "Elmsport", "Norvania")
+TILDA = Edit("Tilda Brenner works as a glassblower.", "The profession of Tilda Brenner is", "glassblower")
+QUESTION = "What is the capital of Norvania?"
+OTHER = "Who composed the anthem of Japan?"
+CONTEXT = [name for name in names() if not traits(name).changes_weights]
+
+
+class Scripted:
+    """Stands in for a model, where its words are to be chosen: answers by a function, and counts."""
+
+    model = "scripted"
+
+    def __init__(self, says: Callable[[str], str] = lambda text: text) -> None:
+        self.says, self.asked = says, [""][:0]
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+        return in_order(self.generate_each(prompts, sampling))
+
+    def generate_each(self, prompts: Iterable[Prompt], sampling: Sampling) -> Iterator[tuple[int, Outcome]]:
+        del sampling
+        for place, prompt in enumerate(prompts):
+            self.asked.append(prompt if isinstance(prompt, str) else str(prompt[-1]["content"]))
+            yield place, Completion(self.says(self.asked[-1]), "stop", 1, 1)
+
+    def stream(self, prompt: Prompt, sampling: Sampling) -> Iterator[str]:
+        yield self.generate([prompt], sampling)[0].text
+
+    def count_tokens(self, text: str) -> int | None:
+        return len(text) // 4
+
+    def close(self) -> None:
+        return
+
+
+def chat(text: str) -> list[dict[str, str]]:
+    return [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+
+
+def prepared(
+    method: str, encoder: Encoder, prompts: Sequence[Prompt], engine: Scripted | None = None, in_scope: bool = True
+) -> list[Prepared]:
+    bench = Workbench(engine or Scripted(), lambda: encoder, ContextBuilder())
+    with open_editor(method, bench).apply([NORVANIA, TILDA]) as edited:
+        assert edited.engine is bench.engine
+        return edited.prepare([Asked(prompt, (NORVANIA,), in_scope) for prompt in prompts])
+
+
+@pytest.mark.parametrize("method", CONTEXT)
+@pytest.mark.parametrize("form", [chat, str], ids=["chat", "completion"])
+def test_what_is_shown_stands_in_the_prompt_and_earlier_turns_stay(
+    method: str, form: Callable[[str], Prompt], encoder: Encoder
+) -> None:
+    asked = form(QUESTION)
+    (one,) = prepared(method, encoder, [asked])
+    last = one.prompt if isinstance(one.prompt, str) else one.prompt[-1]["content"]
+    assert QUESTION in last
+    for fact in one.shown:
+        assert fact in last
+    if not isinstance(asked, str):
+        assert one.prompt[:-1] == asked[:-1]
+    if not one.shown:
+        assert one.prompt is asked
+    assert asked == form(QUESTION), "what came in is not altered"
+
+
+@pytest.mark.parametrize("method", ["bare", "oracle", "scr", "scr:cosine", "scr:serac", "serac-icl"])
+def test_what_no_fact_governs_is_the_very_object_that_came(method: str, encoder: Encoder) -> None:
+    asked = chat(OTHER)
+    (one,) = prepared(method, encoder, [asked], in_scope=False)
+    assert one.prompt is asked
+    assert one.shown == ()
+
+
+def test_the_oracle_shows_the_records_own_fact_and_nothing_else(encoder: Encoder) -> None:
+    (one,) = prepared("oracle", encoder, [chat(OTHER)], in_scope=True)
+    assert one.shown == (NORVANIA.fact,)
+
+
+def test_rag_shows_the_nearest_always(encoder: Encoder) -> None:
+    assert prepared("rag:1", encoder, [chat(QUESTION)])[0].shown == (NORVANIA.fact,)
+    assert len(prepared("rag:1", encoder, [chat(OTHER)])[0].shown) == 1
+    assert len(prepared("rag", encoder, [chat(OTHER)])[0].shown) == 2
+
+
+def test_in_context_editing_shows_its_record_in_scope_or_not(encoder: Encoder) -> None:
+    (one,) = prepared("ike", encoder, [QUESTION], in_scope=False)
+    assert one.shown == (NORVANIA.fact,)
+    assert str(one.prompt).count("New fact: ") == 33
+    assert str(one.prompt).endswith(f"New fact: {NORVANIA.fact}\nPrompt: {QUESTION}")
+
+
+def test_the_published_scr_answers_from_what_the_model_said(encoder: Encoder) -> None:
+    def repeats(text: str) -> str:
+        return f"- {NORVANIA.fact}" if "word for word" in text else "?"
+
+    (one,) = prepared("scr-2025", encoder, [chat(QUESTION)], Scripted(repeats))
+    assert (one.shown, one.calls) == ((NORVANIA.fact,), 1)
+    assert [weighed.applies for weighed in one.considered] == [True, False]
+    (one,) = prepared("scr-2025", encoder, [chat(QUESTION)], Scripted(lambda _: "It is Dunmore.\nI think."))
+    assert one.shown == ("It is Dunmore.",), "its own words, where it does not repeat a fact"
+    asked = chat(QUESTION)
+    for refusal in ("No relevant fact.", " no relevant fact applies", "None of the facts is needed", ""):
+        (one,) = prepared("scr-2025", encoder, [asked], Scripted(lambda _, said=refusal: said))
+        assert one.prompt is asked
+        assert not any(weighed.applies for weighed in one.considered)
+
+
+def test_eren_falls_back_to_the_question_when_the_notes_do_not_answer(encoder: Encoder) -> None:
+    asked = chat(QUESTION)
+    (one,) = prepared("eren", encoder, [asked], Scripted(lambda _: "Unanswerable."))
+    assert one.prompt is asked
+    assert (one.shown, one.calls) == ((), 1)
+    (one,) = prepared("eren", encoder, [asked], Scripted(lambda _: "Elmsport"))
+    assert set(one.shown) == {NORVANIA.fact, TILDA.fact}
+    assert one.calls == 0, "the answer that counts is the one to this prompt"
+
+
+def test_only_readers_ask_the_model_to_prepare(encoder: Encoder) -> None:
+    for method in CONTEXT:
+        engine = Scripted(lambda _: "Elmsport")
+        prepared(method, encoder, [chat(QUESTION)], engine)
+        assert bool(engine.asked) == (method in {"scr-2025", "eren"}), method
+
+
+def test_edits_can_be_added_and_the_later_one_holds(encoder: Encoder) -> None:
+    with open_editor("scr", Workbench(Scripted(), lambda: encoder)).apply([NORVANIA]) as edited:
+        edited.add([Edit("The capital of Norvania is Dunmore.", NORVANIA.prompt, "Dunmore")])
+        (one,) = edited.prepare([Asked(chat(QUESTION))])
+        assert one.shown == ("The capital of Norvania is Dunmore.",)
+        assert [report.edits for report in edited.reports] == [1, 1]
+
+
+def test_an_edit_that_is_no_fact_is_refused(encoder: Encoder) -> None:
+    with pytest.raises(EditError, match="no acceptable fact"):
+        open_editor("scr", Workbench(Scripted(), lambda: encoder)).apply([Edit(" ", "p", "t")])
+
+
+def test_methods_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from scr.editors import registry
+
+    theirs = EntryPoint("mine", "scr.editors.baselines:Oracle", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [theirs] if group == registry.ENTRY_POINTS else [])
+    assert names()[-1] == "mine"
+    assert isinstance(open_editor("mine", Workbench(Scripted(), lambda: None)), registry._load("oracle"))  # type: ignore[arg-type, return-value]
+    with pytest.raises(UsageError, match="no method is called 'theirs'"):
+        traits("theirs")
