@@ -26,6 +26,15 @@ _OWN = {
     "ike": "scr.editors.reading:Ike",
     "scr-2025": "scr.editors.reading:Scr2025",
     "eren": "scr.editors.reading:Eren",
+    "ft-l": "scr.editors.weights.ft:FtL",
+    "ft-m": "scr.editors.weights.ft:FtM",
+    "lora": "scr.editors.weights.lora:Lora",
+    "kn": "scr.editors.weights.kn:Kn",
+    "rome": "scr.editors.weights.rome:Rome",
+    "r-rome": "scr.editors.weights.rome:RRome",
+    "memit": "scr.editors.weights.memit:Memit",
+    "alphaedit": "scr.editors.weights.alphaedit:AlphaEdit",
+    "come": "scr.editors.weights.come:Come",
 }
 
 
