@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -28,15 +29,18 @@ class Edits:
     def __init__(self, store: FactStore, pipeline: Pipeline, engine: dict[str, Any]) -> None:
         self.store, self.pipeline = store, pipeline
         self._engine_options = engine
+        self._opening = threading.Lock()
 
     @property
     def engine(self) -> Engine:
         """The model, opened when it is first needed."""
-        if self.pipeline.engine is None:
-            from scr.engines.opening import open_engine
+        with self._opening:
+            if self.pipeline.engine is None:
+                from scr.engines.opening import open_engine
 
-            self.pipeline.engine = open_engine(**self._engine_options)
-            self.pipeline.context.count_with(self.pipeline.engine.count_tokens)
+                engine = open_engine(**self._engine_options)
+                self.pipeline.context.count_with(engine.count_tokens)
+                self.pipeline.engine = engine
         return self.pipeline.engine
 
     def add(self, text: str, *, on_conflict: OnConflict = "supersede", **fields: Any) -> Added:

@@ -7,6 +7,7 @@ fact committed by any process is found by the next query of every other one.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -72,6 +73,7 @@ class FactStore:
         self._open_encoder, self._detector, self._actor = encoder, detector, actor
         self._encoder: Encoder | None = None
         self._searcher: Searcher | None = None
+        self._opening = threading.RLock()  # threads that come first together open these once
 
     @classmethod
     def open(
@@ -124,26 +126,29 @@ class FactStore:
             EncoderMismatch: the store holds vectors of another one.
         """
         known = self.ledger.encoder()
-        if self._encoder is None or (known and known != identify(self._encoder)):
-            # The first use, or another process has embedded the store afresh with another encoder.
-            encoder = self._open_encoder(known.name if known else None)
-            if known and known != identify(encoder):
-                raise EncoderMismatch(
-                    f"the store {self.path} holds vectors of {known.name} ({known.revision}), not of {encoder.name} "
-                    f"({encoder.revision}): run `scr store rebuild`, or open it with --encoder {known.name}"
-                )
-            self._encoder, self._searcher = encoder, None
-        return self._encoder
+        with self._opening:
+            if self._encoder is None or (known and known != identify(self._encoder)):
+                # The first use, or another process has embedded the store afresh with another encoder.
+                encoder = self._open_encoder(known.name if known else None)
+                if known and known != identify(encoder):
+                    raise EncoderMismatch(
+                        f"the store {self.path} holds vectors of {known.name} ({known.revision}), not of "
+                        f"{encoder.name} ({encoder.revision}): run `scr store rebuild`, "
+                        f"or open it with --encoder {known.name}"
+                    )
+                self._encoder, self._searcher = encoder, None
+            return self._encoder
 
     @property
     def searcher(self) -> Searcher:
         """The index over this ledger, opened when it is first needed."""
-        encoder = self.encoder
-        if self._searcher is None:
-            from scr.searcher import Searcher
+        with self._opening:
+            encoder = self.encoder
+            if self._searcher is None:
+                from scr.searcher import Searcher
 
-            self._searcher = Searcher(self.path / "index", self.ledger, encoder)
-        return self._searcher
+                self._searcher = Searcher(self.path / "index", self.ledger, encoder)
+            return self._searcher
 
     def add(self, new: NewFact, *, on_conflict: OnConflict = "supersede", source: str | None = None) -> Added:
         """Insert one fact; it is durable, and visible to every process, when this returns.
