@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from scr.context import Form
 from scr.errors import ScrError
+from scr.gateway.console.routes import console_routes
 from scr.gateway.deciding import CannotDecide
 from scr.gateway.editing import EDITED, Edited
 from scr.gateway.facts import fact_routes
@@ -56,7 +57,7 @@ def make_app(settings: Settings) -> Starlette:
         finally:
             await gateway.aclose()
 
-    routes = [*_model_routes(gateway), *_own_routes(gateway), *fact_routes(gateway)]
+    routes = [*_model_routes(gateway), *_own_routes(gateway), *fact_routes(gateway), *console_routes(gateway)]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

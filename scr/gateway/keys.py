@@ -125,6 +125,10 @@ class KeyRing:
                 found = key
         return found
 
+    def named(self, name: str) -> Key | None:
+        """The key with this name."""
+        return next((key for key in self._keys if key.name == name), None)
+
 
 ANYONE = Key("", b"", frozenset(RIGHTS))
 """Stands for whoever asks a server without keys; the ledger then names the user who runs it."""

@@ -34,6 +34,7 @@ class Gateway:
         editor: puts facts into requests.
         upstream: the model server.
         metrics: what is counted.
+        keys: those that are accepted.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +60,7 @@ class Gateway:
             self.store, scope, k=settings.k, timeout=settings.decision_timeout, on_batch=self.metrics.batch
         )
         self.editor = Editor(decider, context, namespace=settings.namespace, on_failure=settings.on_failure)
-        self._ring, self._rate = KeyRing(settings.keys), RateLimit(settings.rate_limit)
+        self.keys, self._rate = KeyRing(settings.keys), RateLimit(settings.rate_limit)
         # The ledger takes one writer at a time; readers are not to wait for it.
         self._readers, self._writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
 
@@ -114,17 +115,26 @@ class Gateway:
         Raises:
             Refusal: they have not, or not now.
         """
-        if not self._ring:
+        if not self.keys:
             _check_local(request)
             return ANYONE
         secret = _secret_of(request)
-        key = self._ring.find(secret) if secret else None
+        key = self.keys.find(secret) if secret else None
         if key is None:
             what = "the API key is not known here" if secret else "no API key was sent"
             raise Refusal(
                 401, "invalid_api_key", f"{what}: send `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"}
             )
-        self._rate.take(key.name)
+        return self.permit(key, right)
+
+    def permit(self, key: Key, right: Right | None) -> Key:
+        """The key, if it has a right (None: any right); counts a request against its limit.
+
+        Raises:
+            Refusal: it has not, or not now.
+        """
+        if self.keys:
+            self._rate.take(key.name)
         if right is not None and not key.may(right):
             raise Refusal(403, "not_allowed", f"the key {key.name!r} has not the right to {right}: use one that has")
         return key

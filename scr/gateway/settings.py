@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_bytes
 
 from scr.errors import UsageError
 from scr.facts import DEFAULT_NAMESPACE, MAX_TEXT
@@ -36,6 +37,7 @@ class Settings:
         max_body: most bytes of a request.
         max_fact: most characters of a fact.
         rate_limit: most requests a minute of one key; None is without limit.
+        session_secret: signs the console's sessions, in all processes of one gateway.
     """
 
     upstream: str
@@ -54,6 +56,7 @@ class Settings:
     max_body: int = 16 * 2**20
     max_fact: int = MAX_TEXT
     rate_limit: int | None = None
+    session_secret: bytes = field(default_factory=lambda: token_bytes(32), repr=False)
 
 
 def check_exposure(host: str, keys: tuple[Key, ...]) -> None:
