@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from scr.commands import asking, batch, caring, changing, chat, demo, evaluating, importing, reading, scope, serving
+from scr.commands import (
+    asking,
+    batch,
+    caring,
+    changing,
+    chat,
+    demo,
+    editing,
+    evaluating,
+    importing,
+    reading,
+    scope,
+    serving,
+)
 from scr.version import __version__
 
 app = typer.Typer(
@@ -59,6 +72,7 @@ app.command()(chat.chat)
 app.command()(batch.batch)
 app.command("eval")(evaluating.eval_)
 app.command()(evaluating.editors)
+app.command()(editing.edit)
 app.command()(serving.serve)
 app.command()(caring.doctor)
 app.add_typer(scope.scope, name="scope")

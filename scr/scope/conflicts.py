@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
@@ -88,21 +89,50 @@ def words(text: str) -> list[str]:
     return _normalise(text).split()
 
 
-def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
-    """Subject, relation and object, normalised; the object may be empty."""
-    if fact.subject and fact.relation:
-        return _normalise(fact.subject), _normalise(fact.relation), _normalise(fact.object or fact.text)
-    sentence = fact.text.rstrip(" .!")
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What the grammar reads from a sentence, in the sentence's own words.
+
+    Attributes:
+        subject: what it is about.
+        relation: what it says of it, with the words that lead to the object.
+        object: the value.
+        prompt: the sentence up to its object, or an equal one that ends where the object would begin.
+    """
+
+    subject: str
+    relation: str
+    object: str
+    prompt: str
+
+
+def read_sentence(text: str) -> Sentence | None:
+    """Subject, relation and object of a sentence whose grammar says that there is one value; None for any other."""
+    sentence = text.rstrip(" .!")
     if len(sentence) > _LONGEST_SENTENCE or re.search(r"[.!?;]\s|\n", sentence):
         return None
     for pattern in _PATTERNS:
         if (match := pattern.match(sentence)) and _is_value(match, pattern):
-            subject, relation, value = (_normalise(match[name]) for name in ("subject", "relation", "object"))
-            # Where and when something happened are two relations, though "in" serves for both.
-            if relation.endswith((" in", " on", " at")) and _DATE.fullmatch(match["object"]):
-                relation += " (time)"
-            if subject and relation:
-                return subject, relation, value
+            subject, relation, said = match["subject"], match["relation"].strip(), match["object"]
+            if match.end("object") == len(sentence):
+                return Sentence(subject, relation, said, sentence[: match.start("object")].rstrip())
+            return Sentence(subject, relation, said, f"The {relation} of {subject} is")
+    return None
+
+
+def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
+    """Subject, relation and object, normalised; the object may be empty."""
+    if fact.subject and fact.relation:
+        return _normalise(fact.subject), _normalise(fact.relation), _normalise(fact.object or fact.text)
+    read = read_sentence(fact.text)
+    if read is None:
+        return None
+    subject, relation, value = map(_normalise, (read.subject, read.relation, read.object))
+    # Where and when something happened are two relations, though "in" serves for both.
+    if relation.endswith((" in", " on", " at")) and _DATE.fullmatch(read.object):
+        relation += " (time)"
+    if subject and relation:
+        return subject, relation, value
     return None
 
 

@@ -19,7 +19,7 @@ from .conftest import Scr
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "numpy", "faiss", "onnxruntime", "onnx", "jinja2", "httpx", "sqlite3", "tokenizers")
 COMMANDS = ["demo", "add", "import", "list", "show", "search", "export", "update", "remove", "undo", "log"]
-COMMANDS += ["check", "ask", "chat", "batch", "eval", "editors", "serve", "doctor", "scope", "store"]
+COMMANDS += ["check", "ask", "chat", "batch", "eval", "editors", "edit", "serve", "doctor", "scope", "store"]
 SCOPE = ["eval", "calibrate", "train"]
 STORE = ["info", "verify", "rebuild"]
 
