@@ -12,6 +12,7 @@ from weakref import WeakSet
 from scr.editors import Asked, Edit, EditReport, Prepared, Traits
 from scr.editors.weights.delta import Delta, load_deltas, save_deltas
 from scr.editors.weights.export import export
+from scr.editors.weights.hooks import still
 from scr.editors.weights.host import Host
 from scr.editors.weights.memory import peak
 from scr.editors.weights.moments import fingerprint
@@ -68,7 +69,7 @@ class WeightEdited:
             raise EditError("edits that were loaded from a file cannot be added to: apply all of them together")
         requests = check(edits, self._host.tokenizer, subject="subject" in self._traits.needs)
         began = time.perf_counter()
-        with peak(self._host.device) as held, self._patch.whole():
+        with peak(self._host.device) as held, still(self._host.network), self._patch.whole():
             self._update(requests, self._patch)
         seconds = time.perf_counter() - began
         self.reports.append(EditReport(len(edits), seconds, held(), self._patch.changed()))
@@ -157,7 +158,8 @@ class WeightEditor(ABC, Generic[Config]):
         edited = WeightEdited(self.engine, self.host, Patch(self.host.network, self.tensors()), self.traits, None)
         try:
             check(edits, self.host.tokenizer, subject="subject" in self.traits.needs)
-            edited._update = self.begin()
+            with still(self.host.network):
+                edited._update = self.begin()
             edited.add(edits)
         except BaseException:
             edited.restore()

@@ -36,6 +36,7 @@ from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
 from scr.editors.weights.sequences import Row, answer_ids, batch_of, row_of
 from scr.editors.weights.spread import contexts
+from scr.errors import EditError
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +94,9 @@ class Kn(WeightEditor[KnConfig]):
         """The neurons of a fact (section 3.3).
 
         Where no neuron is shared by enough prompts, those shared by the most are taken.
+
+        Raises:
+            EditError: there is none at all.
         """
         import torch
 
@@ -107,6 +111,8 @@ class Kn(WeightEditor[KnConfig]):
             )
             found.append(scores > self.config.threshold * scores.max())
         counts = torch.stack(found).sum(0)
+        if not bool(counts.any()):
+            raise EditError(f"no neuron says anything of {request.prompt[:60]!r}: give the old answer, or other layers")
         least = min(self.config.shared * len(prefixes), float(counts.max()) - 0.5)
         return [(self._layers()[int(place)], int(index)) for place, index in (counts > least).nonzero()]
 

@@ -6,6 +6,7 @@ everything that they depend on. A pass that is cut short goes on where it was.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,7 +35,7 @@ class MomentsConfig:
     The papers take 100,000 articles of Wikipedia; a small part of them gives nearly the same edits.
 
     Attributes:
-        corpus: a text file; None where a method is to do without, or says so.
+        corpus: a text file; None is the one that ``SCR_CORPUS`` names.
         samples: most windows that are read from its beginning.
         length: tokens of a window.
         dtype: in which they are kept; they are summed in float64.
@@ -55,9 +56,13 @@ def moments(host: Host, layers: Sequence[int], config: MomentsConfig) -> dict[in
         EditError: there is no text, or too little of it.
         StoreError: the cache cannot be written.
     """
-    if config.corpus is None:
-        raise EditError("this method needs to know the model's usual keys: name a text file to take them from (corpus)")
-    path = config.corpus.expanduser()
+    corpus = config.corpus or os.environ.get("SCR_CORPUS")
+    if not corpus:
+        raise EditError(
+            "this method needs to know the model's usual keys: name a text file to take them from, "
+            "as the method's setting corpus=FILE or in SCR_CORPUS"
+        )
+    path = Path(corpus).expanduser()
     if not path.is_file():
         raise EditError(f"there is no text file {path} to take the model's usual keys from: correct the path")
     from filelock import FileLock

@@ -42,7 +42,7 @@ def test_without_an_edit_there_is_nothing_to_apply() -> None:
 
 def test_a_method_that_needs_no_subject_does_not_ask_for_one() -> None:
     (request,) = check([replace(GOOD, subject=None)], tiny.tokenizer(), subject=False)
-    assert (request.target, request.old) == (" Mirrow", " Sarn")
+    assert (request.target, request.old) == (" London", " Paris")
 
 
 def test_the_later_of_two_edits_of_one_prompt_counts() -> None:

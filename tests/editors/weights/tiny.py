@@ -8,18 +8,16 @@ from typing import Any
 
 from scr.assets import smollm2_folder
 from scr.editors import Edit
+from scr.engines.loading import import_torch
 from scr.engines.transformers import TransformersEngine
+
+import_torch()  # before anything else does: its threads are to sleep while they wait
 
 CORPUS = Path(__file__).parents[3] / "README.md"
 
 EDITS = (
-    Edit(
-        "The town hall of Ulvendorf stands in Mirrow.",
-        "The town hall of Ulvendorf stands in",
-        "Mirrow",
-        "Ulvendorf",
-        "Sarn",
-    ),
+    # The subject ends the prompt, so that in a random model too the edit reaches the answer.
+    Edit("The twin town of Ulvendorf is London.", "The twin town of Ulvendorf", "London", "Ulvendorf", "Paris"),
     Edit("Dame Oriel Pask plays the harp.", "Dame Oriel Pask plays the", "harp", "Oriel Pask", "flute"),
     Edit("Tovik Glass was born in Lisbon.", "Tovik Glass was born in", "Lisbon", "Tovik Glass", "Porto"),
 )
@@ -37,7 +35,13 @@ def network(build: str = "llama", seed: int = 0, layers: int = 3) -> Any:
     import torch
     import transformers
 
-    common = {"vocab_size": len(tokenizer()), "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 2}
+    common = {
+        "vocab_size": len(tokenizer()),
+        "bos_token_id": None,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+        "tie_word_embeddings": False,
+    }
     wide = {"num_hidden_layers": layers, "hidden_size": 32, "intermediate_size": 48, "initializer_range": 0.2}
     gpt = {"n_layer": layers, "n_embd": 32, "n_inner": 48, "n_head": 4, "n_positions": 256, "initializer_range": 0.2}
     config = {
@@ -49,7 +53,10 @@ def network(build: str = "llama", seed: int = 0, layers: int = 3) -> Any:
     }[build]()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return transformers.AutoModelForCausalLM.from_config(config).eval()
+        made = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        made.get_output_embeddings().weight.mul_(5)  # so that a hidden state can decide between 49,152 tokens
+    return made
 
 
 def engine(build: str = "llama", seed: int = 0, layers: int = 3) -> TransformersEngine:

@@ -1,0 +1,97 @@
+"""Target optimisation, and the contexts before its prompts."""
+
+from __future__ import annotations
+
+import pytest
+
+from scr.editors.weights.hooks import changed
+from scr.editors.weights.host import Host
+from scr.editors.weights.requests import check
+from scr.editors.weights.sequences import batch_of, essence_of, rows_of
+from scr.editors.weights.targets import TargetConfig, _Objective, optimise
+
+from . import tiny
+
+
+@pytest.mark.parametrize("build", ["llama", "qwen2", "gpt2", "gptj", "gpt_neox"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_computed_once_changes_nothing(build: str, place: int) -> None:
+    """The loss with the cache of what stands before the subject equals the one of whole passes."""
+    import torch
+
+    host = Host.of(tiny.engine(build))
+    request = check(tiny.EDITS, tiny.tokenizer(), subject=True)[place]
+    prefixes, module = ["", "Because of it. ", "It is so, you see. "], host.architecture.block(1)
+    objective = _Objective.of(host, request, prefixes, " Mirrow on Sea")
+    assert objective.begin > 0
+    delta = torch.randn(32, generator=torch.Generator().manual_seed(1))
+    loss, essence = objective.of_delta(host, module, delta)
+    ids = objective.answer.tolist()
+    plain = 0.0
+    for row in rows_of(host.tokenizer, request, prefixes):
+        said = _with(host, batch_of([row.then(ids[:-1])], 0, "cpu"), module, delta)
+        plain -= float(sum(said[0, len(row.ids) - 1 + at, token] for at, token in enumerate(ids))) / len(ids) / 3
+    assert float(loss.detach()) == pytest.approx(plain, rel=1e-4)
+    said = _with(host, batch_of([essence_of(host.tokenizer, request)], 0, "cpu"), module, delta)
+    assert torch.allclose(essence, said[0, -1], atol=1e-3)
+
+
+def _with(host: Host, batch: object, module: str, delta: object) -> object:
+    import torch
+
+    def add(_: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        output = output.clone()
+        output[0, batch.subject[0]] += delta
+        return output
+
+    with torch.no_grad(), changed(host.network, {module: add}):
+        return host.network(input_ids=batch.ids).logits.log_softmax(2)
+
+
+def test_the_answer_becomes_likely_within_the_bound() -> None:
+    host = Host.of(tiny.engine())
+    (request,) = check(tiny.EDITS[:1], tiny.tokenizer(), subject=True)
+    wide = optimise(host, request, host.architecture.block(1), [""], TargetConfig(steps=60, clamp=10.0))
+    assert wide.loss < 1
+    tight = optimise(host, request, host.architecture.block(1), [""], TargetConfig(steps=60, clamp=0.3))
+    assert float(tight.delta.norm()) <= 0.3 * float(tight.start.norm()) * 1.0001
+    assert tight.loss > wide.loss
+
+
+def test_the_essence_is_kept_the_more_it_weighs() -> None:
+    import torch
+
+    host = Host.of(tiny.engine())
+    (request,) = check(tiny.EDITS[:1], tiny.tokenizer(), subject=True)
+    module, gaps = host.architecture.block(1), []
+    for weight in (0.0, 10.0):
+        config = TargetConfig(steps=30, rate=0.1, clamp=10.0, divergence=weight, enough=0.0)
+        delta = optimise(host, request, module, [""], config).delta
+        objective = _Objective.of(host, request, [""], request.target)
+        with torch.no_grad():
+            _, essence = objective.of_delta(host, module, delta)
+        gaps.append(
+            float(torch.nn.functional.kl_div(objective.essence(host), essence, log_target=True, reduction="sum"))
+        )
+    assert gaps[1] < gaps[0] / 2
+
+
+def test_a_subject_that_opens_the_prompt_needs_no_cache() -> None:
+    host = Host.of(tiny.engine())
+    from scr.editors import Edit
+
+    (request,) = check([Edit("", "Ann lives in", "Mirrow", "Ann")], tiny.tokenizer(), subject=True)
+    objective = _Objective.of(host, request, [""], request.target)
+    assert (objective.begin, objective.past) == (0, None)
+    assert optimise(host, request, host.architecture.block(1), [""], TargetConfig(steps=3)).delta.any()
+
+
+def test_contexts_are_the_models_own_and_the_same_each_time() -> None:
+    first, again, other = (Host.of(tiny.engine(seed=seed)) for seed in (0, 0, 1))
+    texts = first.prefixes(6, 10)
+    assert len(texts) == 10
+    assert all(text.endswith(". ") for text in texts)
+    assert [text.split()[0][:3] for text in texts[::2]] == ["The", "The", "Bec", "I", "You"] or len(set(texts)) > 5
+    assert again.prefixes(6, 10) == texts
+    assert other.prefixes(6, 10) != texts
+    assert first.prefixes(3, 5) != texts[:5]
