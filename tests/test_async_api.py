@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -131,3 +135,24 @@ def test_a_task_that_is_cancelled_leaves_the_rest_alone(tmp_path: Path) -> None:
 
     asyncio.run(use())
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("scr-")]
+
+
+def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    examples = re.findall(r"^```python\n(.*?)^```$", (root / "docs/python.md").read_text("utf-8"), re.M | re.S)
+    shown = []
+    for place, code in enumerate(examples):
+        (tmp_path / str(place)).mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path / str(place),
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
+        assert done.returncode == 0, done.stderr
+        shown.append(done.stdout)
+    assert len(shown) == 3
+    assert shown[0].startswith("True")
+    assert shown[1] == "[True, False]\n"
+    assert all("The capital of France is Lyon." in shown[place] for place in (0, 2))
