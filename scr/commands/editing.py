@@ -50,7 +50,7 @@ def edit(
 
       scr edit "The capital of France is Lyon." --method rome -o edited
 
-      scr edit --method "memit;layers=4-8" --model Qwen/Qwen2.5-0.5B-Instruct -o edited
+      scr edit --method "memit:layers=4-8" --model Qwen/Qwen2.5-0.5B-Instruct -o edited
 
       scr edit --method alphaedit --dataset counterfact --limit 100 -o edited
     """
@@ -58,7 +58,7 @@ def edit(
 
     if output is None and deltas is None:
         raise UsageError("say where the edited model is to be kept: -o FOLDER")
-    name, _, settings = method.partition(";")
+    name = method.partition(":")[0]
     known = traits(name)
     if known.family != "weights":
         raise UsageError(f"{name} does not change weights: choose one of `scr editors` that does, such as rome")
@@ -70,7 +70,7 @@ def edit(
     engine = open_engine(model=model)
     try:
         bench = Workbench(engine, open_encoder, model=model)
-        with open_editor(f"{name}:{settings}", bench).apply(edits) as edited:
+        with open_editor(method, bench).apply(edits) as edited:
             if not isinstance(edited, WeightEdited):
                 raise UsageError(f"{name} cannot be kept as a model: it has no export")
             if deltas:
