@@ -11,7 +11,7 @@ $(VENV)/.local: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[local,serve,dev]'
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[local,eval,serve,editors,langchain,dev]'
 	touch $@
 
 demo: $(VENV)/.local
