@@ -27,7 +27,7 @@ from scr.gateway.openapi import openapi
 from scr.gateway.refusals import Refusal, document, refusal_of
 from scr.gateway.service import Gateway
 from scr.gateway.settings import Settings
-from scr.gateway.tracing import NOTE, Tracing
+from scr.gateway.tracing import NOTE, TRACE, Tracing
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -86,6 +86,14 @@ def _editing(gateway: Gateway, path: str, form: Form) -> Endpoint:
             gateway.metrics.failures.labels(problem.reason, "refused").inc()
             raise
         _count(gateway, edited)
+        gateway.recent.note(
+            edited.decisions,
+            trace=request.scope[TRACE],
+            key=key.name,
+            namespace=edited.namespace,
+            failed=edited.failure is not None,
+            seconds=edited.seconds,
+        )
         request.scope[NOTE] = f" {key.name or 'anyone'} {edited.decision} {','.join(edited.facts)}".rstrip()
         return _forwarding(gateway, request, path, edited)
 

@@ -78,7 +78,7 @@ class Decider:
         timeout: float = DEFAULT_TIMEOUT,
         on_batch: OnBatch = lambda *_: None,
     ) -> None:
-        self.store, self._scope, self._k, self._timeout = store, scope, k, timeout
+        self.store, self.scope, self.k, self._timeout = store, scope, k, timeout
         self._context = ContextBuilder()  # part of a pipeline; deciding does not render
         self._on_batch = on_batch
         # The past is searched fact by fact, which is slow in a large store: the present is not to wait for it.
@@ -118,7 +118,7 @@ class Decider:
             await lane.aclose()
 
     def _pipeline(self, namespace: str) -> Pipeline:
-        return Pipeline(self.store.view(namespace=namespace), self._scope, self._context, k=self._k)
+        return Pipeline(self.store.view(namespace=namespace), self.scope, self._context, k=self.k)
 
     def _decide(self, asks: Sequence[_Ask]) -> list[Decision | CannotDecide]:
         """Decide a batch, in a thread; what one prompt breaks is not the others' loss."""

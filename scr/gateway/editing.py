@@ -85,6 +85,8 @@ class Edited:
         explanation: of each prompt the decision's public JSON; None unless the request asked for it.
         failure: why it could not be decided, in one word; None if it could.
         seconds: that reading, deciding and rendering took.
+        namespace: where it was decided.
+        decisions: on each prompt.
     """
 
     content: bytes
@@ -92,6 +94,8 @@ class Edited:
     explanation: list[dict[str, Any]] | None = None
     failure: str | None = None
     seconds: float = 0.0
+    namespace: str = DEFAULT_NAMESPACE
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def decision(self) -> Literal["edited", "passed"]:
@@ -154,7 +158,7 @@ class Editor:
         except CannotDecide as problem:
             if self.on_failure == "refuse":
                 raise
-            return Edited(body.raw, failure=problem.reason, seconds=perf_counter() - start)
+            return Edited(body.raw, failure=problem.reason, seconds=perf_counter() - start, namespace=namespace)
         changed: dict[Path, str] = {}
         for (path, prompt), (_, context) in zip(prompts.items(), contexts, strict=True):
             changed.update(differences(path, prompt, context))
@@ -163,6 +167,8 @@ class Editor:
             tuple(dict.fromkeys(fact.id for _, context in contexts for fact in context.shown)),
             [decision.to_json() for decision, _ in contexts] if steering.mode == "explain" else None,
             seconds=perf_counter() - start,
+            namespace=namespace,
+            decisions=tuple(decision for decision, _ in contexts),
         )
 
     def allowed(self, steering: Steering, key: Key) -> str:

@@ -16,6 +16,7 @@ from scr.gateway.editing import Editor, Steering
 from scr.gateway.keys import ANYONE, Key, KeyRing, Right
 from scr.gateway.limits import RateLimit
 from scr.gateway.metrics import Metrics
+from scr.gateway.recent import Recent
 from scr.gateway.refusals import Refusal
 from scr.gateway.settings import LOOPBACK, Settings
 from scr.gateway.upstream import Upstream
@@ -35,6 +36,7 @@ class Gateway:
         upstream: the model server.
         metrics: what is counted.
         keys: those that are accepted.
+        recent: what was decided lately.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,7 +45,7 @@ class Gateway:
         Raises:
             ScrError: one of them cannot be opened as the settings say.
         """
-        self.settings, self.metrics = settings, Metrics()
+        self.settings, self.metrics, self.recent = settings, Metrics(), Recent()
         self.upstream = Upstream(
             settings.upstream,
             api_key=settings.upstream_api_key,

@@ -13,6 +13,9 @@ from scr.gateway.metrics import Metrics
 NOTE = "scr.note"
 """Key of a request's scope under which a route leaves what the log is to say of it."""
 
+TRACE = "scr.trace"
+"""Key of a request's scope under which its id stands."""
+
 _LEFT = 499
 
 log = logging.getLogger("scr.gateway")
@@ -35,6 +38,7 @@ class Tracing:
             await self._app(scope, receive, send)
             return
         trace, start, status = secrets.token_hex(8), perf_counter(), _LEFT
+        scope[TRACE] = trace
 
         async def traced(message: Message) -> None:
             nonlocal status

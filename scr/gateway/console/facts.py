@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from scr.errors import FactError, ScrError
 from scr.facts import Fact, NewFact, check_query
+from scr.gateway.console.foresight import Foresight, foresee
 from scr.gateway.console.visit import Visit
 from scr.gateway.refusals import Refusal, refusal_of
 from scr.ledger import Operation
@@ -77,6 +78,8 @@ async def add(visit: Visit) -> Response:
     values, on_conflict = _values(visit), _on_conflict(visit)
     try:
         new = _acceptable(visit, values)
+        if visit.form.text("act") == "preview":
+            return form_page(visit, values, on_conflict=on_conflict, foresight=await _foresee(visit, new, on_conflict))
         added: Added = await visit.gateway.write("add", lambda: visit.store.add(new, on_conflict=on_conflict))
     except ScrError as error:
         return form_page(visit, values, on_conflict=on_conflict, problem=error)
@@ -102,9 +105,12 @@ async def edit(visit: Visit) -> Response:
 
     try:
         new = _acceptable(visit, values)
+        if visit.form.text("act") == "preview":
+            foresight = await _foresee(visit, new, fact_id=fact.id)
+            return form_page(visit, values, fact=fact, was=was, foresight=foresight)
         await visit.gateway.write("update", work)
     except ScrError as error:
-        return form_page(visit, values, fact=fact, problem=error)
+        return form_page(visit, values, fact=fact, was=was, problem=error)
     return visit.turn(f"/facts/{fact.id}", done="updated")
 
 
@@ -141,7 +147,8 @@ def form_page(
     fact: Fact | None = None,
     on_conflict: OnConflict = "supersede",
     problem: ScrError | None = None,
-    **more: Any,
+    was: str | None = None,
+    foresight: Foresight | None = None,
 ) -> Response:
     """The form of a fact, with what was written in it and what is wrong with that."""
     refusal = refusal_of(problem) if problem else None
@@ -151,8 +158,18 @@ def form_page(
         error=str(refusal) if refusal else None,
         values=values,
         fact=fact,
+        was=was or (fact.text if fact else None),
         on_conflict=on_conflict,
-        **more,
+        foresight=foresight,
+    )
+
+
+async def _foresee(
+    visit: Visit, new: NewFact, on_conflict: OnConflict = "supersede", fact_id: str | None = None
+) -> Foresight:
+    decider, past = visit.gateway.editor.decider, list(visit.gateway.recent.past(visit.namespace))
+    return await visit.gateway.read(
+        lambda: foresee(visit.store, decider.scope, new, past, k=decider.k, on_conflict=on_conflict, fact_id=fact_id)
     )
 
 

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from scr.errors import ScrError
-from scr.gateway.console import facts
+from scr.gateway.console import activity, facts, importing, playground
 from scr.gateway.console.pages import static
 from scr.gateway.console.sessions import Session, Sessions
 from scr.gateway.console.visit import ROOT, Visit, cookie_name
@@ -31,6 +31,12 @@ _TABLE: tuple[tuple[str, str, Right, Act], ...] = (
     ("POST", "/facts/{fact_id}/remove", "write", facts.remove),
     ("GET", "/log", "read", facts.log),
     ("POST", "/undo", "write", facts.undo),
+    ("GET", "/import", "write", importing.blank),
+    ("POST", "/import", "write", importing.bring),
+    ("GET", "/playground", "ask", playground.blank),
+    ("POST", "/playground", "ask", playground.ask),
+    ("GET", "/decisions", "read", activity.decisions),
+    ("GET", "/activity", "admin", activity.activity),
 )
 
 
