@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +31,14 @@ def load_template(name: str, folders: Sequence[Path]) -> Template:
 
 
 def tag_for(texts: Sequence[str]) -> str:
-    """A name for the marks around facts: ``facts``, or longer where a text could pass for such a mark."""
-    joined = "\n".join(texts).casefold()
+    """A name for the marks around facts: ``facts``, or longer where a text could pass for such a mark.
+
+    What a lenient reader takes for one counts too: blanks and attributes in it, letters of another width, characters
+    that are not seen.
+    """
+    plain = unicodedata.normalize("NFKC", "\n".join(texts)).casefold()
+    joined = "".join(char for char in plain if char.isascii() or unicodedata.category(char) != "Cf")
     tag = "facts"
-    while f"{tag}>" in joined:
+    while f"{tag}>" in joined or re.search(rf"<[\s/]*{tag}(?![\w-])|{tag}\s+>", joined):
         tag += "-"
     return tag
