@@ -69,7 +69,7 @@ class _Console:
                 if visit.key is None:
                     return _to_login(visit)
                 self._gateway.permit(visit.key, right)
-                visit.see()
+                await visit.see()
             except ScrError as error:
                 return _refused(error)
             try:

@@ -44,6 +44,7 @@ class Visit:
         self.form = Fields({name: value for name, value in values.items() if name != "csrf" and value.strip()})
         asked = self.form.text("namespace")
         self._asked = asked or None
+        self._seen: list[str] = []
         self.path: Mapping[str, str] = request.path_params
 
     def _check_form(self, values: Mapping[str, str]) -> None:
@@ -53,8 +54,8 @@ class Visit:
         if foreign or not self._sessions.is_token(self.session, values.get("csrf", "")):
             raise Refusal(403, "stale_form", "the form is not of this session or is too old: open the page again")
 
-    def see(self) -> None:
-        """Choose the namespace.
+    async def see(self) -> None:
+        """Choose the namespace, and learn which others there are.
 
         Raises:
             NotAllowed: the key has no rights there.
@@ -62,6 +63,9 @@ class Visit:
         if self.key is None:
             raise Refusal(401, "invalid_api_key", "nobody is logged in: log in first")
         self.store = self.gateway.facts_of(self.key, self._asked)
+        counted = await self.gateway.read(self.gateway.store.ledger.count)
+        named = {*counted, *self.key.namespaces, self.namespace} - {"*"}
+        self._seen = sorted(name for name in named if self.key.sees(name))
 
     @property
     def namespace(self) -> str:
@@ -88,7 +92,7 @@ class Visit:
             "who": self.key.name if self.key is not None and logged_in else None,
             "asked_namespace": self._asked,
             "namespace": self.namespace if hasattr(self, "store") else None,
-            "namespaces": self._namespaces(),
+            "namespaces": self._seen,
             "here": self._request.url.path,
         }
         return page(name, {"error": None, **own, **values}, status)
@@ -96,12 +100,6 @@ class Visit:
     def turn(self, path: str, **query: object) -> Response:
         """Send the browser to another page, so that loading it again repeats nothing."""
         return RedirectResponse(self.link(path, **query), 303, {"Cache-Control": "no-store"})
-
-    def _namespaces(self) -> list[str]:
-        if self.key is None or not hasattr(self, "store"):
-            return []
-        named = {*self.gateway.store.ledger.count(), *self.key.namespaces, self.namespace} - {"*"}
-        return sorted(name for name in named if self.key.sees(name))
 
     def keep(self, response: Response, session: Session | None) -> Response:
         """Have the browser keep a session, or forget its own."""
