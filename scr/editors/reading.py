@@ -41,7 +41,7 @@ class Ike(Bare):
         """Each question after the demonstrations and the facts of its record."""
         facts = [[edit.fact for edit in one.record] for one in asked]
         return [
-            Prepared(_asking("ike", one.prompt, shown), tuple(shown)) for one, shown in zip(asked, facts, strict=True)
+            Prepared(_demonstrated(one.prompt, shown), tuple(shown)) for one, shown in zip(asked, facts, strict=True)
         ]
 
 
@@ -156,3 +156,20 @@ def _asking(template: str, prompt: Prompt, facts: Sequence[str]) -> Prompt:
         query=query, facts=facts, tag=tag_for([query, *facts]), completion=isinstance(prompt, str)
     )
     return text if isinstance(prompt, str) else [*prompt[:-1], {**prompt[-1], "content": text}]
+
+
+def _demonstrated(prompt: Prompt, facts: Sequence[str]) -> Prompt:
+    """The question after demonstrations: earlier turns of a chat, or earlier paragraphs of a text."""
+    template = load_template("ike", [shipped("prompts")])
+    shots = template.render(facts=(), query="").rpartition("\n\n")[0]
+    pairs = [shot.split("\nAnswer: ") for shot in shots.split("\n\n")]
+    query = prompt if isinstance(prompt, str) else str(prompt[-1]["content"])
+    last = template.render(facts=facts, query=query)[len(shots) :].lstrip("\n")
+    if isinstance(prompt, str):
+        return "\n\n".join([*(f"{asked} {answer}" for asked, answer in pairs), last])
+    turns = [(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
+    return [
+        *prompt[:-1],
+        *({"role": role, "content": text} for role, text in turns),
+        {**prompt[-1], "content": last},
+    ]

@@ -114,8 +114,8 @@ def test_what_the_model_was_given_is_kept(scr: Scr, questions: Path) -> None:
         scr("eval", "--dataset", questions, "--method", "ike", "--base-url", server.url, "-o", run, "--timed", 0)
     (first, *_) = read_cases(run, RowKey("mine", "stand-in", "ike", 3))
     given = first.answered[0].given[-1]["content"]
-    assert given.endswith("New fact: The capital of Norvania is Elmsport.\nPrompt: The capital of Norvania is")
-    assert given.count("New fact:") == 33
+    assert given == "New fact: The capital of Norvania is Elmsport.\nPrompt: The capital of Norvania is"
+    assert len(first.answered[0].given) == 2 * 32 + 1
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_what_is_shown_stands_in_the_prompt_and_earlier_turns_stay(
     for fact in one.shown:
         assert fact in last
     if not isinstance(asked, str):
-        assert one.prompt[:-1] == asked[:-1]
+        assert one.prompt[: len(asked) - 1] == asked[:-1]
     if not one.shown:
         assert one.prompt is asked
     assert asked == form(QUESTION), "what came in is not altered"
@@ -101,7 +101,12 @@ def test_in_context_editing_shows_its_record_in_scope_or_not(encoder: Encoder) -
     (one,) = prepared("ike", encoder, [QUESTION], in_scope=False)
     assert one.shown == (NORVANIA.fact,)
     assert str(one.prompt).count("New fact: ") == 33
-    assert str(one.prompt).endswith(f"New fact: {NORVANIA.fact}\nPrompt: {QUESTION}")
+    last = f"New fact: {NORVANIA.fact}\nPrompt: {QUESTION}"
+    assert str(one.prompt).endswith(f"made his home? Oslo\n\n{last}")
+    (one,) = prepared("ike", encoder, [chat(QUESTION)], in_scope=False)
+    assert not isinstance(one.prompt, str)
+    assert [turn["role"] for turn in one.prompt] == ["system", *["user", "assistant"] * 32, "user"]
+    assert one.prompt[-2:] == [{"role": "assistant", "content": "Oslo"}, {"role": "user", "content": last}]
 
 
 def test_the_published_scr_answers_from_what_the_model_said(encoder: Encoder) -> None:
