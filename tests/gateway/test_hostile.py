@@ -1,0 +1,205 @@
+"""What strangers send: no failure of the gateway's own, and nothing left behind.
+
+``SCR_FUZZED_BODIES=10000 SCR_STREAMS=1000`` tries more than is bearable in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from .conftest import ASKED, LYON, Open, Running, chat
+from .recorder import EVENTS, Handler, Recorder
+
+BODIES = int(os.environ.get("SCR_FUZZED_BODIES", "2000"))
+STREAMS = int(os.environ.get("SCR_STREAMS", "200"))
+CHAT = "/v1/chat/completions"
+ROUTES = (CHAT, "/v1/completions", "/scr/facts", "/scr/search", "/scr/check", "/scr/undo", "/scr/facts/import")
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1e308, 10**40, "", " ", "\x00", "\ud800", "\u202e", "x" * 3000, ASKED, [], {}, [[]], [None],
+    [{"role": "user", "content": ASKED}], {"mode": "explain"}, {"mode": []}, {"namespace": "\ud800"},
+    {"as_of": "9999-12-31T23:59:59-23:59"}, [{"type": "text", "text": ASKED}], [{"type": "text"}], "user", "2026-13-01",
+)  # fmt: skip
+KEYS = ("messages", "role", "content", "prompt", "scr", "stream", "text", "query", "k", "as_of", "namespace", "count",
+        "mode", "type", "valid_from", "on_conflict", "model", "\ud800", "")  # fmt: skip
+
+
+def fuzzed(chance: random.Random) -> bytes:
+    """A body that is almost one: values where others belong, then bytes of it changed, cut or doubled."""
+
+    def value(depth: int) -> Any:
+        if depth == 0 or chance.random() < 0.4:
+            return chance.choice(VALUES)
+        if chance.random() < 0.3:
+            return [value(depth - 1) for _ in range(chance.randrange(4))]
+        return {chance.choice(KEYS): value(depth - 1) for _ in range(chance.randrange(5))}
+
+    document = value(4) if chance.random() < 0.2 else {chance.choice(KEYS): value(3) for _ in range(4)}
+    raw = bytearray(json.dumps(document, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass"))
+    for _ in range(chance.choice((0, 0, 0, 1, 3))):
+        place = chance.randrange(len(raw) + 1)
+        change = chance.randrange(3)
+        if change == 0:
+            raw[place:place] = bytes(chance.randrange(256) for _ in range(chance.randrange(1, 4)))
+        elif change == 1:
+            del raw[place : place + chance.randrange(1, 20)]
+        else:
+            raw[place:place] = raw[: chance.randrange(60)]
+    return bytes(raw)
+
+
+@pytest.fixture
+def gateway(open_gateway: Open) -> Running:
+    """One that looks at one fact a question: it is not the classifier's arithmetic that is tried here."""
+    return open_gateway(k=1)
+
+
+@pytest.fixture
+def nothing_left(gateway: Running) -> Callable[[], None]:
+    """Says that the process holds as many descriptors as before, and that the gateway serves nobody any more."""
+    ask(gateway)
+    process = psutil.Process()
+    before = process.num_fds()
+
+    def check() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            ask(gateway)  # idle connections to the model server are closed when the next request is made
+            under_way = "scr_requests_under_way 1.0" in gateway.client.get("/metrics").text  # this one itself
+            if under_way and process.num_fds() <= before + 8:  # connections that are kept for the next request
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"{process.num_fds()} descriptors, {before} before")
+
+    return check
+
+
+def ask(gateway: Running) -> None:
+    answer = gateway.client.post(CHAT, json=chat())
+    assert (answer.status_code, answer.headers["X-SCR-Decision"]) == (200, "edited")
+
+
+def test_bodies_that_make_no_sense(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:
+    chance = random.Random(7)
+    seen: dict[int, int] = {}
+    for number in range(BODIES):
+        body, path = fuzzed(chance), ROUTES[number % len(ROUTES)]
+        answer = gateway.client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code < 500, (path, body, answer.text)
+        seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
+        upstream.sent.clear()
+    assert {200, 400} <= set(seen), "some were understood and some were not"
+    gateway.store.add(_lyon())
+    nothing_left()
+
+
+def _lyon() -> Any:
+    from scr.facts import NewFact
+
+    return NewFact.of({"text": LYON})
+
+
+@pytest.mark.parametrize("path", [CHAT, "/scr/facts", "/scr/facts/import"])
+def test_what_is_no_utf8(gateway: Running, path: str) -> None:
+    for raw in (b"\xff\xfe{\x00}\x00", b'{"text": "\xc3\x28"}', b"\x80" * 1000, b'{"messages": "\xed\xa0\x80"}'):
+        answer = gateway.client.post(path, content=raw)
+        assert answer.status_code in ({200} if path == CHAT else {400, 422}), answer.text
+
+
+def test_deep_and_oversized(open_gateway: Open, upstream: Recorder) -> None:
+    gateway = open_gateway(max_body=100_000)
+    for raw in (b"[" * 90_000, b'{"messages":' * 8_000, b'{"a":' + b"9" * 90_000 + b"}"):
+        assert gateway.client.post(CHAT, content=raw).status_code == 200, "the model server says what is wrong"
+        assert upstream.last.body == raw
+        assert gateway.client.post("/scr/facts", content=raw).status_code == 400
+    sent = len(upstream.sent)
+    for path in ROUTES:
+        assert gateway.client.post(path, content=b"x" * 100_001).status_code == 413
+        assert gateway.client.post(path, content=iter([b"x" * 60_000] * 2)).status_code == 413, "without a length"
+    assert len(upstream.sent) == sent
+    ask(gateway)
+
+
+def connected(gateway: Running) -> socket.socket:
+    url = httpx.URL(gateway.url)
+    return socket.create_connection((url.host, url.port or 80), timeout=20)
+
+
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+def test_connections_that_end_too_soon(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:
+    body = json.dumps(chat()).encode()
+    sent = len(upstream.sent)
+    whole = HEAD % len(body) + body
+    for place in range(0, len(whole) - 1, 7):
+        with connected(gateway) as half:
+            half.sendall(whole[:place])
+            if place % 2:
+                half.shutdown(socket.SHUT_WR)
+    for rubbish in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+                    b"\r\n" * 500, b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"):  # fmt: skip
+        with connected(gateway) as stranger:
+            stranger.sendall(rubbish)
+    nothing_left()
+    for one in upstream.sent[sent:]:
+        assert LYON in one.json["messages"][0]["content"], "what was not whole was not sent on"
+
+
+def test_bodies_that_come_slowly(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("scr.gateway.limits.BODY_SECONDS", 0.5)
+    slow = [connected(gateway) for _ in range(20)]
+    for one in slow:
+        one.sendall(HEAD % 100 + b"{")
+    ask(gateway)  # others are served meanwhile
+    for one in slow:
+        with one:
+            assert b" 408 " in one.recv(4096).partition(b"\r\n")[0]
+    nothing_left()
+
+
+def test_many_streams_at_once(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:
+    """Half of the clients read to the end, the others leave after the first event."""
+
+    def streams(handler: Handler) -> None:
+        handler.begin_events()
+        for event in EVENTS:
+            handler.chunk(event)
+            time.sleep(0.02)
+        handler.chunk(b"")
+
+    async def read(client: httpx.AsyncClient, number: int) -> bool:
+        question = ASKED if number % 8 == 0 else f"Who wrote book {number}?"
+        async with client.stream("POST", CHAT, json=chat(question, stream=True)) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["X-SCR-Decision"] == ("edited" if number % 8 == 0 else "passed")
+            read = b""
+            async for part in answer.aiter_raw():
+                read += part
+                if number % 2:
+                    return True
+        assert read == b"".join(EVENTS)
+        return True
+
+    async def read_all() -> list[bool]:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=gateway.url, timeout=60, limits=limits, trust_env=False) as client:
+            return await asyncio.gather(*(read(client, number) for number in range(STREAMS)))
+
+    usual, upstream.answer = upstream.answer, streams
+    assert all(asyncio.run(read_all()))
+    upstream.answer = usual
+    nothing_left()
