@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--extremes", type=Path, help="file for the last classifier's worst errors, to look at")
     parser.add_argument("--sets", default="", help="names of sets, with commas; all if left out")
     given = parser.parse_args()
-    classifiers = [_open(name, given.classifier) for name in given.scope.split(",")]
+    classifiers = [open_classifier(name, given.classifier) for name in given.scope.split(",")]
     encoder = open_encoder()
     results: dict[str, dict[str, Any]] = {}
     looked: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def main() -> None:
         near = retrieve(data, encoder)
         cosine = Scored(data, near.found, near.cosines)
         drawn[data.name] = {"cosine": cosine}
-        results[data.name] = {"cosine": figures(cosine, _best_cut(cosine), probabilities=False)}
+        results[data.name] = {"cosine": figures(cosine, best_cut(cosine), probabilities=False)}
         for classifier in classifiers:
             scored, speed = measure(classifier, data, near, given.k, given.floor)
             row = figures(scored, classifier.threshold, probabilities=True) | {"queries_per_second": round(speed, 1)}
@@ -128,7 +128,8 @@ def main() -> None:
         write_result(given.extremes, parameters, looked)
 
 
-def _open(name: str, folder: Path | None) -> ScopeClassifier:
+def open_classifier(name: str, folder: Path | None) -> ScopeClassifier:
+    """A classifier by its name; the cross-encoder from the folder, or the shipped one."""
     if name == "cross-encoder":
         from scr.scope.cross_encoder import CrossEncoder
 
@@ -138,7 +139,7 @@ def _open(name: str, folder: Path | None) -> ScopeClassifier:
     return open_scope(name)
 
 
-def _best_cut(scored: Scored) -> float:
+def best_cut(scored: Scored) -> float:
     """The threshold with the highest balanced accuracy on the set itself: cosine at its best."""
     inside = np.array([bool(a.facts) for a in scored.data.asked])
     if not inside.any():
