@@ -11,6 +11,7 @@ from scr.encoder import Encoder, open_encoder
 from scr.engines import Engine
 from scr.store import FactStore
 
+from .browser import chromium  # noqa: F401 (a fixture)
 from .fixtures_models import vllm_server  # noqa: F401 (a fixture)
 from .kept import KeptEncoder
 

@@ -1,3 +1,3 @@
 """Fixtures of the report's page."""
 
-from .browsing import browsed, chromium, open_page  # noqa: F401 (fixtures)
+from .browsing import browsed, open_page  # noqa: F401 (fixtures)

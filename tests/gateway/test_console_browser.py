@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,23 +15,6 @@ from .test_console import LINES
 from .test_console_answers import echoes
 
 NICE = "The capital of France is Nice."
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A real browser without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with api.sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        path = found or (own if Path(own).exists() else None)
-        if path is None:
-            pytest.skip("no Chromium was found: apt-get install chromium, or name one in CHROMIUM")
-        # Without its own sandbox, which needs rights that a container does not have; the pages are ours.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
