@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from scr.errors import ScrError, UsageError
 from scr.gateway.app import make_app
+from scr.gateway.heads import BoundedHeads
 from scr.gateway.metrics import FOLDER
 from scr.gateway.settings import Settings, check_exposure
 
@@ -126,6 +127,7 @@ def _how(listening: Listening) -> dict[str, Any]:
         "log_config": logs,
         "access_log": False,
         "server_header": False,
+        "http": BoundedHeads,
         "ws": "none",
         "lifespan": "on",
         "proxy_headers": False,

@@ -12,6 +12,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -169,6 +170,90 @@ def test_bodies_that_come_slowly(
         with one:
             assert b" 408 " in one.recv(4096).partition(b"\r\n")[0]
     nothing_left()
+
+
+def test_heads_that_never_end(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("scr.gateway.heads.HEAD_SECONDS", 1.0)
+    slow, silent = [connected(gateway) for _ in range(20)], connected(gateway)
+    begun = time.monotonic()
+    for letter in HEAD[:12]:
+        for one in slow:
+            one.sendall(bytes([letter]))
+        time.sleep(0.05)  # time that is not given anew with each letter
+    ask(gateway)
+    for one in slow:
+        assert status_of(one) == (408, "slow_request")
+    with silent:
+        assert silent.recv(4096) == b""
+    assert time.monotonic() - begun < 10
+    nothing_left()
+
+
+def test_the_next_head_has_as_much_time_and_an_answer_all_it_needs(
+    gateway: Running, upstream: Recorder, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("scr.gateway.heads.HEAD_SECONDS", 0.5)
+    usual, upstream.answer = upstream.answer, lambda handler: (time.sleep(1), handler.say(200, b"{}"))[0]
+    body = json.dumps(chat()).encode()
+    one = connected(gateway)
+    for _ in range(2):
+        one.sendall(HEAD % len(body) + body)
+        answer = b""
+        while not answer.endswith(b"{}"):
+            answer += one.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+    one.sendall(HEAD[:30])
+    assert status_of(one) == (408, "slow_request")
+    upstream.answer = usual
+    nothing_left()
+
+
+def test_what_is_left_of_a_refused_body_is_not_waited_for(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("scr.gateway.heads.HEAD_SECONDS", 1.0)
+    with connected(gateway) as one:
+        one.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+        assert b" 404 " in one.recv(4096)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(100):
+                one.sendall(b"x")
+                time.sleep(0.05)
+            pytest.fail("five seconds of a body that nobody reads were taken")
+    nothing_left()
+
+
+@pytest.mark.parametrize("unit", [b"a: b\r\n", b"a"], ids=["headers", "one header"])
+def test_heads_that_grow(gateway: Running, unit: bytes, nothing_left: Callable[[], None]) -> None:
+    one = connected(gateway)
+    one.sendall(b"GET /health HTTP/1.1\r\nx: y")
+    with suppress(OSError):  # closed while the rest is still sent
+        for _ in range(100):
+            one.sendall(unit * (10_000 // len(unit)))
+            time.sleep(0.002)
+        pytest.fail("a million bytes of a head were taken")
+    with suppress(ConnectionResetError):
+        assert status_of(one) == (431, "too_large")
+    one.close()
+    nothing_left()
+
+
+def test_what_is_no_http(gateway: Running) -> None:
+    one = connected(gateway)
+    one.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01")
+    assert status_of(one) == (400, "invalid_request")
+
+
+def status_of(connection: socket.socket) -> tuple[int, str]:
+    """The answer's status and its error's code; the connection is closed from the other side, then from this."""
+    with connection:
+        raw = b""
+        while part := connection.recv(4096):
+            raw += part
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 
 def test_many_streams_at_once(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:

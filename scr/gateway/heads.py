@@ -1,0 +1,99 @@
+"""Heads of requests that never end: uvicorn waits for them as long as their connection lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from scr.gateway.refusals import Refusal
+
+HEAD_SECONDS = 20.0
+"""How long a head may take to come, from the beginning of its connection or the end of the answer before it."""
+
+HEAD_BYTES = 2**16
+"""How long a head may be; what comes in its first packet is not counted."""
+
+
+class BoundedHeads(HttpToolsProtocol):
+    """Uvicorn's protocol with a limit on heads, in seconds and in bytes.
+
+    A connection that is still silent when its time is up is closed without a word, as an idle one is; one that
+    has begun a head is told why. Within an answer nothing is timed.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _begun = False
+    _received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a head is not let grow forever."""
+        within = self._begun
+        super().data_received(data)
+        self._received = self._received + len(data) if within and self._begun else 0
+        if self._received > HEAD_BYTES:
+            self._refuse(
+                Refusal(431, "too_large", f"the request's head is larger than {HEAD_BYTES:,} bytes: shorten it")
+            )
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._begun = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head has come."""
+        self._begun = False
+        self._wait_no_longer()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next head, if there is not one already."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._wait()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the protocol's own words help nobody
+        """Refuse what is no HTTP, in the form of all errors."""
+        self._refuse(Refusal(400, "invalid_request", "the request is no HTTP/1.1: send it with an HTTP client"))
+
+    def _wait(self) -> None:
+        self._wait_no_longer()
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def _wait_no_longer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        if self._begun:
+            words = f"the request's head took more than {HEAD_SECONDS:g} seconds to come: send it again"
+            self._refuse(Refusal(408, "slow_request", words))
+        else:
+            self.transport.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:  # else it would stand within another answer
+            content = json.dumps(refusal.document).encode()
+            head = (
+                f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\nContent-Type: application/json\r\n"
+            )
+            self.transport.write(
+                f"{head}Content-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content
+            )
+        self.transport.close()
