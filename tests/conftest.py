@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from scr.store import FactStore
 from .browser import chromium  # noqa: F401 (a fixture)
 from .fixtures_models import vllm_server  # noqa: F401 (a fixture)
 from .kept import KeptEncoder
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C: a suite that a shell began in the background ignores it, and so would the programs under test."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
