@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,10 @@ def serve(settings: Settings, listening: Listening) -> None:
     tls, app = listening.tls(), make_app(settings)  # here, so that a mistake is told before anything is served
     if several:  # each worker makes one of its own
         asyncio.run(app.state.gateway.aclose())
-    with _bound(listening) as bound, _shared_metrics() if several else nullcontext():
+    with _bound(listening) as bound, _shared_folder() if several else nullcontext() as folder:
+        if folder is not None:
+            settings = replace(settings, ended_sessions=Path(folder, "ended"))
+            Path(folder, "ended").mkdir()
         how = _how(listening) | tls
         config = uvicorn.Config(partial(make_app, settings) if several else app, factory=several, **how)
         address, scheme = bound.getsockname(), "https" if config.is_ssl else "http"
@@ -137,8 +140,8 @@ def _how(listening: Listening) -> dict[str, Any]:
     }
 
 
-class _shared_metrics(tempfile.TemporaryDirectory[str]):  # noqa: N801 - used as a function
-    """A folder through which worker processes add up their metrics; its name is in the environment they inherit."""
+class _shared_folder(tempfile.TemporaryDirectory[str]):  # noqa: N801 - used as a function
+    """A folder of all worker processes; for their metrics, its name is in the environment that they inherit."""
 
     def __enter__(self) -> str:
         os.environ[FOLDER] = self.name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import pytest
@@ -96,6 +98,23 @@ def test_a_session_is_signed_and_ends() -> None:
     assert sessions.read(cookie) is None
 
 
+def test_a_session_that_is_ended_is_ended_everywhere(tmp_path: Path) -> None:
+    now = time.time()
+    one, other = (Sessions(b"secret", lambda: now, tmp_path) for _ in range(2))
+    alone = Sessions(b"secret", lambda: now)
+    first, second, nobody = one.new("alice"), one.new("alice"), one.new()
+    for session in (first, nobody):
+        one.end(session)
+        alone.end(session)
+    for sessions in (one, other, alone):
+        assert sessions.read(sessions.cookie(first)) is None
+        assert sessions.read(sessions.cookie(second)) == second
+        assert sessions.read(sessions.cookie(nobody)) == nobody, "strangers cannot fill the list"
+    now += SESSION_SECONDS + 60
+    one.end(one.new("alice"))
+    assert len([*tmp_path.iterdir()]) == 1, "what has ended by itself is forgotten"
+
+
 def test_nobody_enters_without_a_key(locked: Running, browse: Browse) -> None:
     browser = browse(locked.url)
     for path in ("", *PAGES):
@@ -120,8 +139,11 @@ def test_the_cookie_holds_no_secret_and_is_for_the_console_alone(locked: Running
     assert {"HttpOnly", "Path=/console", "SameSite=strict"} <= {part.strip() for part in stated.split(";")}
     assert before.isdisjoint(browser.client.cookies.values())  # one from before the log-in is not to be worth more
     browser.get("/facts")
+    kept = dict(browser.client.cookies)
     assert browser.post("/logout", {}).url.path == "/console/login"
     assert browser.get("/facts").url.path == "/console/login"
+    stolen = httpx.get(f"{locked.url}/console/facts", cookies=kept, trust_env=False)
+    assert stolen.headers.get("location") == "/console/login", "who kept a copy of the cookie is logged out too"
 
 
 def test_the_rights_of_the_key_hold_for_every_page(locked: Running, browse: Browse) -> None:

@@ -23,6 +23,7 @@ from scr.store import FactStore
 
 from .conftest import ASKED, LYON, chat
 from .recorder import Recorder
+from .test_console import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = "/v1/chat/completions"
@@ -54,9 +55,10 @@ def process(*options: str, **environment: str) -> Iterator[tuple[subprocess.Pope
 
 def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recorder) -> None:
     options = ["--upstream", upstream.url, "--store", str(tmp_path / "s"), "--decision-timeout", "60"]
-    with process(*options, "--workers", "2") as (started, address):
+    with process(*options, "--workers", "2", "--api-key", "root sk-root admin") as (started, address):
         limits = httpx.Limits(max_keepalive_connections=0)  # a new connection each time reaches either worker
-        with httpx.Client(base_url=address, timeout=60, trust_env=False, limits=limits) as client:
+        own = {"Authorization": "Bearer sk-root"}
+        with httpx.Client(base_url=address, timeout=60, trust_env=False, limits=limits, headers=own) as client:
             wait_for(client)
 
             def decisions() -> set[str]:
@@ -73,7 +75,25 @@ def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recor
             assert 'scr_decisions_total{decision="passed"} 24.0' in page
             # One sum over both processes; a request may still be about to end when its answer has arrived.
             assert len([line for line in page.splitlines() if line.startswith("scr_requests_under_way")]) == 1
+        a_log_out_reaches_all(address)
         assert started.poll() is None
+
+
+def a_log_out_reaches_all(address: str) -> None:
+    browser = Browser(address)
+    with browser.client:
+        browser.log_in("sk-root")
+        cookies = dict(browser.client.cookies)
+
+        def pages(_: int) -> str:
+            answer = httpx.get(f"{address}/console/log", cookies=cookies, timeout=60, trust_env=False)
+            return answer.headers.get("location", "the page")
+
+        with ThreadPoolExecutor(4) as threads:
+            assert set(threads.map(pages, range(16))) == {"the page"}
+            browser.get("/log")
+            browser.post("/logout", {})
+            assert set(threads.map(pages, range(16))) == {"/console/login"}
 
 
 def wait_for(client: httpx.Client) -> None:

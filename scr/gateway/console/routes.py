@@ -60,7 +60,9 @@ class _Console:
     """Lets browsers in."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._sessions = gateway, Sessions(gateway.settings.session_secret)
+        settings = gateway.settings
+        self._gateway = gateway
+        self._sessions = Sessions(settings.session_secret, folder=settings.ended_sessions)
 
     def endpoint(self, right: Right, act: Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -120,11 +122,12 @@ class _Console:
             return _refused(error)
 
     async def logout(self, request: Request) -> Response:
-        """Have the browser forget its session."""
+        """End the session, and have the browser forget it."""
         try:
             visit = await self._visit(request)
         except ScrError as error:
             return _refused(error)
+        self._sessions.end(visit.session)
         return visit.keep(RedirectResponse(f"{ROOT}/login", 303), None)
 
     async def file(self, request: Request) -> Response:

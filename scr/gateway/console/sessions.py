@@ -9,7 +9,9 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import time
 
 SESSION_SECONDS = 12 * 3600
@@ -34,15 +36,17 @@ class Session:
 
 
 class Sessions:
-    """Makes and checks sessions. Nothing is kept of them, so there is nothing to fill up and every worker knows all.
+    """Makes and checks sessions. Nothing is kept of them but which logged out, until their time is over.
 
     Args:
         secret: random bytes that all processes of one gateway share, and that end with it.
         clock: seconds of the epoch.
+        folder: in which they tell each other who logged out; None where there is one process.
     """
 
-    def __init__(self, secret: bytes, clock: Callable[[], float] = time) -> None:
-        self._secret, self._clock = secret, clock
+    def __init__(self, secret: bytes, clock: Callable[[], float] = time, folder: Path | None = None) -> None:
+        self._secret, self._clock, self._folder = secret, clock, folder
+        self._ended: dict[str, int] = {}
 
     def new(self, name: str | None = None) -> Session:
         """A session that begins now."""
@@ -62,8 +66,30 @@ class Sessions:
             return None
         if not hmac.compare_digest(self._sign("session", raw).encode(), signature.encode(errors="replace")):
             return None
-        name, nonce, until = json.loads(raw)
-        return Session(name, nonce, until) if until > self._clock() else None
+        session = Session(*json.loads(raw))
+        return None if session.until <= self._clock() or self._is_ended(session) else session
+
+    def end(self, session: Session) -> None:
+        """Have a session end before its time, in all processes; one that nobody has logged in with may go on.
+
+        Raises:
+            OSError: the others cannot be told.
+        """
+        if session.name is None:
+            return
+        now = self._clock()
+        self._ended = {nonce: until for nonce, until in self._ended.items() if until > now}
+        self._ended[session.nonce] = session.until
+        if self._folder is not None:
+            for file in self._folder.iterdir():
+                with suppress(FileNotFoundError):  # another process may do the same
+                    if file.stat().st_mtime < now - SESSION_SECONDS:
+                        file.unlink()
+            (self._folder / session.nonce).touch()
+
+    def _is_ended(self, session: Session) -> bool:
+        # What was signed here is a file's name and nothing else.
+        return session.nonce in self._ended or (self._folder is not None and (self._folder / session.nonce).exists())
 
     def token(self, session: Session) -> str:
         """What the forms of a session carry, and no other page can know."""
