@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scr.evaluation.scope_plots import Ranking
 from scr.scope.measure import auroc, average_precision, calibration_error
 
 from .sets import IN_SCOPE, ScopeSet
@@ -37,6 +38,11 @@ class Scored:
     def winner(self) -> NDArray[np.int64]:
         """Place of the fact with the highest score, shape (q,)."""
         return self.found[np.arange(len(self.found)), self.scores.argmax(1)]
+
+    def ranking(self, name: str) -> Ranking:
+        """What is drawn of it."""
+        asked = self.data.asked
+        return Ranking(name, self.top, np.array([bool(a.facts) for a in asked]), [a.kind for a in asked])
 
     def mask(self, kinds: Sequence[str]) -> NDArray[np.bool_]:
         """Which questions are of these kinds."""

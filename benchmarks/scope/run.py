@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from benchmarks.common import write_result
 from scr.encoder import Encoder, open_encoder
+from scr.evaluation.scope_plots import Ranking, draw
 from scr.facts import Fact, new_id
 from scr.scope import Candidate, ScopeClassifier
 
 from .judge import Scored, extremes, figures
-from .plots import draw
 from .sets import ScopeSet, every_set
 
 _HERE = Path(__file__).parent
@@ -100,21 +100,21 @@ def main() -> None:
     encoder = open_encoder()
     results: dict[str, dict[str, Any]] = {}
     looked: dict[str, Any] = {}
-    drawn: dict[str, dict[str, Scored]] = {}
+    drawn: dict[str, list[Ranking]] = {}
     for whole in every_set(given.data):
         if given.sets and whole.name not in given.sets.split(","):
             continue
         data = whole.sampled(given.sample) if given.sample else whole
         near = retrieve(data, encoder)
         cosine = Scored(data, near.found, near.cosines)
-        drawn[data.name] = {"cosine": cosine}
+        drawn[data.name] = [cosine.ranking("cosine")]
         results[data.name] = {"cosine": figures(cosine, best_cut(cosine), probabilities=False)}
         for classifier in classifiers:
             scored, speed = measure(classifier, data, near, given.k, given.floor)
             row = figures(scored, classifier.threshold, probabilities=True) | {"queries_per_second": round(speed, 1)}
             results[data.name][classifier.name] = row
             looked[data.name] = extremes(scored)
-            drawn[data.name][classifier.name] = scored
+            drawn[data.name].append(scored.ranking(classifier.name))
         for name, row in results[data.name].items():
             print(data.name, name, json.dumps(_short(row)), flush=True)
     parameters = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,10 @@ def eval_(
     threshold: options.Threshold = None,
     top_k: options.TopK = 10,
     encoder: options.EncoderName = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="FOLDER", help="Draw precision against recall, and scores by kind."),
+    ] = None,
     json_: options.Json = False,
 ) -> None:
     """Measure a classifier on labelled queries, beside cosine.
@@ -53,6 +58,8 @@ def eval_(
 
     data, decided, speed, classifier = _decide(facts, queries, scope, threshold, top_k, encoder)
     figures = asdict(report(decided, speed))
+    if plots:
+        _draw(decided, classifier.name, queries.stem, plots)
     if json_:
         say_json(figures)
         return
@@ -179,6 +186,23 @@ def _decide(
     with bar("Deciding", len(data.queries)) as advance:
         decided, speed = decide(data, classifier, open_encoder(encoder), k=top_k, progress=advance)
     return data, decided, speed, classifier
+
+
+def _draw(decided: Sequence[Decided], classifier: str, title: str, folder: Path) -> None:
+    import numpy as np
+
+    from scr.evaluation.scope_plots import Ranking, draw
+
+    in_scope = np.array([bool(one.labelled.facts) for one in decided])
+    kinds = [one.labelled.kind for one in decided]
+    scores = {"nearest fact's cosine": [one.cosine for one in decided], classifier: [one.score for one in decided]}
+    rankings = [Ranking(name, np.array(values), in_scope, kinds) for name, values in scores.items()]
+    folder.mkdir(parents=True, exist_ok=True)
+    written = draw({title: rankings}, folder / "scope")
+    for path in written:
+        note(f"wrote {path}")
+    if not written:
+        note("nothing was drawn: no query is in scope")
 
 
 def _shown(value: float | int | None) -> str:

@@ -51,6 +51,13 @@ def test_eval_for_people(scr: Scr, files: tuple[str, ...]) -> None:
     assert any(line.startswith("same subject") and "false fire rate" in line for line in ran.lines)
 
 
+def test_eval_draws(scr: Scr, files: tuple[str, ...], tmp_path: Path) -> None:
+    ran = scr("scope", "eval", *files, "--scope", "serac", "--plots", str(tmp_path / "plots"))
+    assert ran.status == 0
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"scope-precision.png", "scope-scores.png"}
+    assert "scope-precision.png" in ran.err
+
+
 def test_a_threshold_needs_weights_to_be_kept_beside(scr: Scr, files: tuple[str, ...], tmp_path: Path) -> None:
     ran = scr("scope", "calibrate", *files, "--scope", "cosine", "-o", str(tmp_path / "out"))
     assert ran.status == 2
