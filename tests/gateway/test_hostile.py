@@ -1,23 +1,31 @@
 """What strangers send: no failure of the gateway's own, and nothing left behind.
 
-``SCR_FUZZED_BODIES=10000 SCR_STREAMS=1000`` tries more than is bearable in every run.
+``SCR_FUZZED_BODIES=10000 SCR_STREAMS=1000`` tries more than is bearable in every run, and ``SCR_HOSTILE_RESULTS=FILE``
+writes down what was counted. Gateway, clients and the recording server are one process, whose descriptors and memory
+these are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from benchmarks.common import write_result
 
 from .conftest import ASKED, LYON, Open, Running, chat
 from .recorder import EVENTS, Handler, Recorder
@@ -65,25 +73,60 @@ def gateway(open_gateway: Open) -> Running:
     return open_gateway(k=1)
 
 
-@pytest.fixture
-def nothing_left(gateway: Running) -> Callable[[], None]:
-    """Says that the process holds as many descriptors as before, and that the gateway serves nobody any more."""
-    ask(gateway)
-    process = psutil.Process()
-    before = process.num_fds()
+@dataclass(frozen=True)
+class Held:
+    """What this process holds."""
 
-    def check() -> None:
+    descriptors: int
+    tasks: int
+    memory_mib: int
+
+    @classmethod
+    def now(cls) -> Held:
+        process = psutil.Process()
+        tasks = [one for one in gc.get_objects() if isinstance(one, asyncio.Task) and not one.done()]
+        return cls(process.num_fds(), len(tasks), process.memory_info().rss // 2**20)
+
+
+Check = Callable[[], tuple[Held, Held]]
+
+
+@pytest.fixture
+def nothing_left(gateway: Running) -> Check:
+    """Says that the process holds no more than before, and that the gateway serves nobody; what it held and holds."""
+    ask(gateway)
+    before = Held.now()
+
+    def check() -> tuple[Held, Held]:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             ask(gateway)  # idle connections to the model server are closed when the next request is made
             under_way = "scr_requests_under_way 1.0" in gateway.client.get("/metrics").text  # this one itself
-            if under_way and process.num_fds() <= before + 8:  # connections that are kept for the next request
-                break
+            after = Held.now()
+            # Some connections are kept for the next request.
+            if under_way and after.descriptors <= before.descriptors + 8 and after.tasks <= before.tasks:
+                return before, after
             time.sleep(0.2)
-        else:
-            pytest.fail(f"{process.num_fds()} descriptors, {before} before")
+        pytest.fail(f"{Held.now()}, and before {before}")
 
     return check
+
+
+Note = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def note() -> Iterator[Note]:
+    """Takes figures, and writes them where one asks for them."""
+    figures: dict[str, Any] = {}
+
+    def take(name: str, held: tuple[Held, Held], **counts: Any) -> None:
+        before, after = held
+        figures[name] = {**counts, "before": asdict(before), "after": asdict(after)}
+
+    yield take
+    if file := os.environ.get("SCR_HOSTILE_RESULTS"):
+        write_result(Path(file), {"bodies": BODIES, "streams": STREAMS}, figures)
 
 
 def ask(gateway: Running) -> None:
@@ -91,18 +134,19 @@ def ask(gateway: Running) -> None:
     assert (answer.status_code, answer.headers["X-SCR-Decision"]) == (200, "edited")
 
 
-def test_bodies_that_make_no_sense(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:
-    chance = random.Random(7)
-    seen: dict[int, int] = {}
+def test_bodies_that_make_no_sense(gateway: Running, upstream: Recorder, nothing_left: Check, note: Note) -> None:
+    chance, begun = random.Random(7), time.monotonic()
+    seen: Counter[int] = Counter()
     for number in range(BODIES):
         body, path = fuzzed(chance), ROUTES[number % len(ROUTES)]
         answer = gateway.client.post(path, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, (path, body, answer.text)
-        seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
+        seen[answer.status_code] += 1
         upstream.sent.clear()
     assert {200, 400} <= set(seen), "some were understood and some were not"
     gateway.store.add(_lyon())
-    nothing_left()
+    seconds = round(time.monotonic() - begun, 1)
+    note("bodies", nothing_left(), requests=BODIES, statuses=dict(sorted(seen.items())), seconds=seconds)
 
 
 def _lyon() -> Any:
@@ -140,7 +184,7 @@ def connected(gateway: Running) -> socket.socket:
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
 
 
-def test_connections_that_end_too_soon(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:
+def test_connections_that_end_too_soon(gateway: Running, upstream: Recorder, nothing_left: Check) -> None:
     body = json.dumps(chat()).encode()
     sent = len(upstream.sent)
     whole = HEAD % len(body) + body
@@ -158,9 +202,7 @@ def test_connections_that_end_too_soon(gateway: Running, upstream: Recorder, not
         assert LYON in one.json["messages"][0]["content"], "what was not whole was not sent on"
 
 
-def test_bodies_that_come_slowly(
-    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
-) -> None:
+def test_bodies_that_come_slowly(gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Check) -> None:
     monkeypatch.setattr("scr.gateway.limits.BODY_SECONDS", 0.5)
     slow = [connected(gateway) for _ in range(20)]
     for one in slow:
@@ -172,9 +214,7 @@ def test_bodies_that_come_slowly(
     nothing_left()
 
 
-def test_heads_that_never_end(
-    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
-) -> None:
+def test_heads_that_never_end(gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Check) -> None:
     monkeypatch.setattr("scr.gateway.heads.HEAD_SECONDS", 1.0)
     slow, silent = [connected(gateway) for _ in range(20)], connected(gateway)
     begun = time.monotonic()
@@ -192,7 +232,7 @@ def test_heads_that_never_end(
 
 
 def test_the_next_head_has_as_much_time_and_an_answer_all_it_needs(
-    gateway: Running, upstream: Recorder, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
+    gateway: Running, upstream: Recorder, monkeypatch: pytest.MonkeyPatch, nothing_left: Check
 ) -> None:
     monkeypatch.setattr("scr.gateway.heads.HEAD_SECONDS", 0.5)
     usual, upstream.answer = upstream.answer, lambda handler: (time.sleep(1), handler.say(200, b"{}"))[0]
@@ -211,7 +251,7 @@ def test_the_next_head_has_as_much_time_and_an_answer_all_it_needs(
 
 
 def test_what_is_left_of_a_refused_body_is_not_waited_for(
-    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Check
 ) -> None:
     monkeypatch.setattr("scr.gateway.heads.HEAD_SECONDS", 1.0)
     with connected(gateway) as one:
@@ -226,7 +266,7 @@ def test_what_is_left_of_a_refused_body_is_not_waited_for(
 
 
 @pytest.mark.parametrize("unit", [b"a: b\r\n", b"a"], ids=["headers", "one header"])
-def test_heads_that_grow(gateway: Running, unit: bytes, nothing_left: Callable[[], None]) -> None:
+def test_heads_that_grow(gateway: Running, unit: bytes, nothing_left: Check) -> None:
     one = connected(gateway)
     one.sendall(b"GET /health HTTP/1.1\r\nx: y")
     with suppress(OSError):  # closed while the rest is still sent
@@ -256,8 +296,9 @@ def status_of(connection: socket.socket) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 
-def test_many_streams_at_once(gateway: Running, upstream: Recorder, nothing_left: Callable[[], None]) -> None:
+def test_many_streams_at_once(gateway: Running, upstream: Recorder, nothing_left: Check, note: Note) -> None:
     """Half of the clients read to the end, the others leave after the first event."""
+    begun, seen = time.monotonic(), Counter[str]()
 
     def streams(handler: Handler) -> None:
         handler.begin_events()
@@ -266,25 +307,28 @@ def test_many_streams_at_once(gateway: Running, upstream: Recorder, nothing_left
             time.sleep(0.02)
         handler.chunk(b"")
 
-    async def read(client: httpx.AsyncClient, number: int) -> bool:
+    async def read(client: httpx.AsyncClient, number: int) -> None:
         question = ASKED if number % 8 == 0 else f"Who wrote book {number}?"
         async with client.stream("POST", CHAT, json=chat(question, stream=True)) as answer:
             assert answer.status_code == 200
             assert answer.headers["X-SCR-Decision"] == ("edited" if number % 8 == 0 else "passed")
+            seen[answer.headers["X-SCR-Decision"]] += 1
             read = b""
             async for part in answer.aiter_raw():
                 read += part
                 if number % 2:
-                    return True
+                    seen["left after the first event"] += 1
+                    return
         assert read == b"".join(EVENTS)
-        return True
+        seen["read to the end"] += 1
 
-    async def read_all() -> list[bool]:
+    async def read_all() -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=gateway.url, timeout=60, limits=limits, trust_env=False) as client:
-            return await asyncio.gather(*(read(client, number) for number in range(STREAMS)))
+            await asyncio.gather(*(read(client, number) for number in range(STREAMS)))
 
     usual, upstream.answer = upstream.answer, streams
-    assert all(asyncio.run(read_all()))
+    asyncio.run(read_all())
+    seconds = round(time.monotonic() - begun, 1)
     upstream.answer = usual
-    nothing_left()
+    note("streams", nothing_left(), requests=STREAMS, statuses={200: STREAMS}, streams=dict(seen), seconds=seconds)
