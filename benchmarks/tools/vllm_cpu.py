@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,43 +69,61 @@ def install(pip_options: Sequence[str] = ()) -> Path:
     Raises:
         ToolError: it cannot be made here.
     """
-    from filelock import FileLock
-
     folder = environment_folder()
-    python, ready = folder / "bin" / "python", folder / ".ready"
-    if ready.exists():
-        return python
-    if sys.platform != "linux":
+    if sys.platform != "linux" and not (folder / ".ready").exists():
         raise ToolError(f"vLLM for CPUs runs on Linux, not on {sys.platform}: use a server elsewhere")
+    # torch first and alone, so that a build for CPUs is taken where pip knows of one.
+    steps = (("install", *pip_options, TORCH), ("install", *pip_options, VLLM), ("uninstall", "-y", *UNWANTED))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock")):
-            if not ready.exists():
-                if not _works(python):
-                    _make(folder, python, pip_options)
-                ready.touch()
+        return environment(folder, "vllm", steps)
     except OSError as error:
         raise ToolError(f"cannot write {folder} ({error.strerror or error}): set SCR_VLLM_VENV elsewhere") from error
+
+
+def environment(folder: Path, module: str, steps: Sequence[Sequence[str]], *, stamp: str = "") -> Path:
+    """A virtual environment's Python; it is made if it is not there, by one process at a time.
+
+    Args:
+        folder: of the environment.
+        module: what can be imported once it is made.
+        steps: arguments of pip, one call after the other.
+        stamp: what it was made for; one with another is filled anew.
+
+    Raises:
+        ToolError: it cannot be made here.
+        OSError: the folder cannot be written.
+    """
+    from filelock import FileLock
+
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    if _reads(ready, stamp):
+        return python
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        if not _reads(ready, stamp):
+            if stamp or not _works(python, module):
+                _make(folder, module, steps)
+            ready.write_text(stamp)
     return python
 
 
-def _works(python: Path) -> bool:
-    return (
-        python.exists()
-        and not subprocess.run([python, "-c", "import vllm"], capture_output=True, check=False).returncode
-    )
+def _reads(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
 
 
-def _make(folder: Path, python: Path, pip_options: Sequence[str]) -> None:
-    print(f"installing {VLLM} in {folder} (about 3 GB)", file=sys.stderr)
+def _works(python: Path, module: str) -> bool:
+    command = (str(python), "-c", f"import {module}")
+    return python.exists() and not subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def _make(folder: Path, module: str, steps: Sequence[Sequence[str]]) -> None:
+    python = folder / "bin" / "python"
+    print(f"installing {module} in {folder} (some minutes)", file=sys.stderr)
     _do(sys.executable, "-m", "venv", str(folder))
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q"]
-    # torch first and alone, so that a build for CPUs is taken where pip knows of one.
-    _do(*pip, "install", *pip_options, TORCH)
-    _do(*pip, "install", *pip_options, VLLM)
-    _do(*pip, "uninstall", "-y", *UNWANTED)
-    if not _works(python):
-        raise ToolError(f"{VLLM} was installed in {folder} but cannot be imported: run {python} -c 'import vllm'")
+    for step in steps:
+        _do(str(python), "-m", "pip", "--disable-pip-version-check", "-q", *step)
+    if not _works(python, module):
+        raise ToolError(f"{module} was installed in {folder} but cannot be imported: run {python} -c 'import {module}'")
 
 
 def _do(*command: str) -> None:
@@ -153,13 +171,19 @@ def server_environment() -> dict[str, str]:
 
 @contextmanager
 def running(
-    model: str, options: Sequence[str] = (), *, log: Path | None = None, timeout: float = 600
+    model: str,
+    options: Sequence[str] = (),
+    *,
+    port: int | None = None,
+    log: Path | None = None,
+    timeout: float = 600,
 ) -> Iterator[Server]:
-    """A server on a free port, ready; it and all its processes are gone at the end.
+    """A server, ready; it and all its processes are gone at the end.
 
     Args:
         model: as on the command line.
         options: further options of vLLM's.
+        port: None is a free one.
         log: file that receives what it prints; None is a temporary one.
         timeout: seconds that it may take to be ready.
 
@@ -167,23 +191,50 @@ def running(
         ToolError: it cannot be installed or started.
     """
     folder, python = model_folder(model), install()
+    port = port or _free_port()
+    command = server_command(python, folder, port, options)
+    url = f"http://127.0.0.1:{port}"
+    with process(command, server_environment(), f"{url}/health", log=log, timeout=timeout) as started:
+        yield Server(f"{url}/v1", folder.name, started)
+
+
+@contextmanager
+def process(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    ready: str,
+    *,
+    log: Path | None = None,
+    timeout: float = 600,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server's process, ready; it and all of its group are gone at the end.
+
+    Args:
+        command: that starts it.
+        variables: its whole environment.
+        ready: address that answers 200 once it is.
+        log: file that receives what it prints; None is a temporary one.
+        timeout: seconds that it may take to be ready.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        path = log or Path(scratch, "vllm.log")
-        port = _free_port()
+        path = log or Path(scratch, "server.log")
         with path.open("wb") as sink:
-            process = subprocess.Popen(
-                [*_tied_to_parent(), *server_command(python, folder, port, options)],
-                env=server_environment(),
+            started = subprocess.Popen(
+                [*_tied_to_parent(), *command],
+                env=dict(variables),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, to be stopped as one
             )
         try:
-            _wait_until_ready(process, port, path, timeout)
-            yield Server(f"http://127.0.0.1:{port}/v1", folder.name, process)
+            _wait_until_ready(started, ready, path, timeout)
+            yield started
         finally:
-            _stop(process)
+            _stop(started)
 
 
 def _free_port() -> int:
@@ -197,17 +248,17 @@ def _tied_to_parent() -> list[str]:
     return [found, "--pdeathsig", "TERM", "--"] if (found := shutil.which("setpriv")) else []
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path, timeout: float) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path, timeout: float) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + timeout
     while process.poll() is None and time.monotonic() < end:
-        with suppress(OSError), opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
+        with suppress(OSError), opener.open(address, timeout=5):
             return
         time.sleep(0.5)
     what = "is not ready" if process.poll() is None else f"ended with status {process.returncode}"
     words = log.read_text(errors="replace").splitlines()
     reason = next((line for line in reversed(words) if "Error" in line), words[-1] if words else "it said nothing")
-    raise ToolError(f"the vLLM server {what}: {reason.strip()[:300]}")
+    raise ToolError(f"the server {what}: {reason.strip()[:300]}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
