@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -122,18 +122,33 @@ class Pipeline:
 
     def decide_all(self, prompts: Sequence[Prompt], *, as_of: datetime | None = None) -> list[Decision]:
         """:meth:`decide` for many prompts, which encoder and classifier see as one batch; timings are shares of it."""
+        return list(self.decide_each(prompts, as_of=as_of, at_once=len(prompts)))
+
+    def decide_each(
+        self, prompts: Sequence[Prompt], *, as_of: datetime | None = None, at_once: int = 1
+    ) -> Iterator[Decision]:
+        """:meth:`decide` for many prompts, in their order, each decision as soon as it is made.
+
+        Candidates are retrieved for all together; the classifier sees those of ``at_once`` prompts as one batch.
+        """
         asked = [queries_of(prompt) for prompt in prompts]
-        queries = [query for parts in asked for query in parts]
         start = perf_counter()
-        found = self.store.search(queries, self.k, as_of=as_of)
-        retrieved = perf_counter()
-        pairs = [(query, one) for query, candidates in zip(queries, found, strict=True) for one in candidates]
-        scores = iter(self.scope.score(pairs).tolist())
-        judged = ([self._judged(one, next(scores)) for one in candidates] for candidates in found)
-        facts = [_merged(list(islice(judged, len(parts)))) for parts in asked]
-        share = 1000 / max(len(prompts), 1)
-        timings = {"retrieve": (retrieved - start) * share, "score": (perf_counter() - retrieved) * share}
-        timings["total"] = timings["retrieve"] + timings["score"]
+        found = iter(self.store.search([query for parts in asked for query in parts], self.k, as_of=as_of))
+        retrieve = (perf_counter() - start) * 1000 / max(len(prompts), 1)
+        for first in range(0, len(asked), max(at_once, 1)):
+            some = asked[first : first + at_once]
+            yield from self._judge_all(some, [list(islice(found, len(parts))) for parts in some], retrieve)
+
+    def _judge_all(
+        self, asked: Sequence[tuple[str, ...]], found: Sequence[list[list[Candidate]]], retrieve: float
+    ) -> list[Decision]:
+        """Decisions on prompts by their queries and what was retrieved for each query, in ``retrieve`` ms a prompt."""
+        start = perf_counter()
+        by_query = [each for parts, lists in zip(asked, found, strict=True) for each in zip(parts, lists, strict=True)]
+        scores = iter(self.scope.score([(query, one) for query, some in by_query for one in some]).tolist())
+        facts = [_merged([[self._judged(one, next(scores)) for one in some] for some in lists]) for lists in found]
+        score = (perf_counter() - start) * 1000 / len(asked)
+        timings = {"retrieve": retrieve, "score": score, "total": retrieve + score}
         return [Decision(parts[0], each, dict(timings)) for parts, each in zip(asked, facts, strict=True)]
 
     def _judged(self, candidate: Candidate, score: float) -> Judged:

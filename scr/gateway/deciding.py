@@ -1,14 +1,16 @@
 """Decisions for many requests at once, off the event loop.
 
 While one batch is being decided, the requests that come meanwhile gather and are the next one: nobody waits for a
-batch to fill, and the more requests there are the larger the batches.
+batch to fill, and the more requests there are the larger the batches. Encoder and index are asked for a batch at once,
+the classifier for one request after the other: on a CPU that takes it no longer, each has its answer as soon as it is
+there, and none depends on who asked beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +29,6 @@ DEFAULT_TIMEOUT = 5.0
 """Seconds that a decision may take."""
 
 _MOST_TOGETHER = 8
-# On a CPU a batch takes about as long as its requests one by one, and all of it waits for the last.
 _MOST_WAITING = 2_048
 
 OnBatch: TypeAlias = Callable[[int, float], None]
@@ -56,6 +57,9 @@ class _Ask:
     namespace: str
     as_of: datetime | None
     answer: asyncio.Future[Decision]
+
+
+_Answer: TypeAlias = Callable[[_Ask, Decision | CannotDecide], None]
 
 
 class Decider:
@@ -120,30 +124,32 @@ class Decider:
     def _pipeline(self, namespace: str) -> Pipeline:
         return Pipeline(self.store.view(namespace=namespace), self.scope, self._context, k=self.k)
 
-    def _decide(self, asks: Sequence[_Ask]) -> list[Decision | CannotDecide]:
+    def _decide(self, asks: Sequence[_Ask], answer: _Answer) -> None:
         """Decide a batch, in a thread; what one prompt breaks is not the others' loss."""
+        left = list(asks)
         try:
-            return list(self._decide_together(asks))
+            for ask, decision in self._decide_together(asks):
+                answer(ask, decision)
+                left.remove(ask)
         except Exception as error:
             if len(asks) == 1:
-                return [_explained(error)]
-            return [found for ask in asks for found in self._decide([ask])]
+                answer(asks[0], _explained(error))
+                return
+            for ask in left:
+                self._decide([ask], answer)
 
-    def _decide_together(self, asks: Sequence[_Ask]) -> list[Decision]:
-        found: dict[int, Decision] = {}
+    def _decide_together(self, asks: Sequence[_Ask]) -> Iterator[tuple[_Ask, Decision]]:
         for namespace, as_of in dict.fromkeys((ask.namespace, ask.as_of) for ask in asks):
             some = [ask for ask in asks if (ask.namespace, ask.as_of) == (namespace, as_of)]
-            decisions = self._pipeline(namespace).decide_all([ask.prompt for ask in some], as_of=as_of)
-            found.update((id(ask), decision) for ask, decision in zip(some, decisions, strict=True))
-        return [found[id(ask)] for ask in asks]
+            yield from zip(
+                some, self._pipeline(namespace).decide_each([ask.prompt for ask in some], as_of=as_of), strict=True
+            )
 
 
 class _Lane:
     """One thread that decides, and the requests that wait for it."""
 
-    def __init__(
-        self, decide: Callable[[Sequence[_Ask]], list[Decision | CannotDecide]], on_batch: OnBatch, name: str
-    ) -> None:
+    def __init__(self, decide: Callable[[Sequence[_Ask], _Answer], None], on_batch: OnBatch, name: str) -> None:
         self._decide, self._on_batch = decide, on_batch
         self._thread = ThreadPoolExecutor(1, name)
         self._waiting: list[_Ask] = []
@@ -169,16 +175,14 @@ class _Lane:
                 await self._answer(batch)
 
     async def _answer(self, batch: Sequence[_Ask]) -> None:
-        start = perf_counter()
-        found = await asyncio.get_running_loop().run_in_executor(self._thread, self._decide, batch)
+        start, loop = perf_counter(), asyncio.get_running_loop()
+
+        def answer(ask: _Ask, one: Decision | CannotDecide) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                loop.call_soon_threadsafe(_give, ask, one)
+
+        await loop.run_in_executor(self._thread, self._decide, batch, answer)
         self._on_batch(len(batch), perf_counter() - start)
-        for ask, one in zip(batch, found, strict=True):
-            if ask.answer.done():
-                continue
-            if isinstance(one, CannotDecide):
-                ask.answer.set_exception(one)
-            else:
-                ask.answer.set_result(one)
 
     async def aclose(self) -> None:
         if self._worker is not None:
@@ -186,6 +190,15 @@ class _Lane:
             with suppress(asyncio.CancelledError):
                 await self._worker
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _give(ask: _Ask, one: Decision | CannotDecide) -> None:
+    if ask.answer.done():
+        return
+    if isinstance(one, CannotDecide):
+        ask.answer.set_exception(one)
+    else:
+        ask.answer.set_result(one)
 
 
 def _explained(error: Exception) -> CannotDecide:

@@ -32,13 +32,14 @@ class Watched:
     def __init__(self, classifier: ScopeClassifier) -> None:
         self._classifier, self.name, self.threshold = classifier, classifier.name, classifier.threshold
         self.batches: list[set[str]] = []
+        self.held: set[str] | None = None  # queries that are held up; None is all
         self.go_on = threading.Event()
         self.go_on.set()
 
     def score(self, pairs: Sequence[tuple[str, Candidate]]) -> Any:
         queries = {query for query, _ in pairs}
         self.batches.append(queries)
-        assert self.go_on.wait(20)
+        assert (self.held is not None and not self.held & queries) or self.go_on.wait(20)
         if any("poison" in query for query in queries):
             raise StoreBusy("locked")
         return self._classifier.score(pairs) if pairs else np.zeros(0, np.float32)
@@ -68,11 +69,52 @@ def test_concurrent_requests_are_decided_together_and_each_gets_its_own(store: F
     store.view(namespace="other").add(NewFact.of({"text": "The capital of France is Nice."}))
     asks = [(ASKED, "default"), ("Who wrote Hamlet?", "default"), (ASKED, "other"), (ASKED, "none"), (ASKED, "default")]
     sizes: list[int] = []
-    found = decide(store, watched, asks, on_batch=lambda size, _: sizes.append(size))
+
+    async def together() -> list[Decision]:
+        decider = Decider(store, watched, on_batch=lambda size, _: sizes.append(size))
+        found = await asyncio.gather(*(decider.decide([query], namespace) for query, namespace in asks))
+        async with asyncio.timeout(20):
+            while not sizes:  # it is counted when the last has its answer
+                await asyncio.sleep(0.01)
+        await decider.aclose()
+        return [one[0] for one in found]
+
+    found = asyncio.run(together())
     texts = [[fact.text for fact in decision.applying] for decision in found]
     assert texts == [[LYON], [], ["The capital of France is Nice."], [], [LYON]]
     assert sizes == [5]
-    assert {ASKED, "Who wrote Hamlet?"} in watched.batches
+    assert watched.batches.count({ASKED}) == 3  # in two namespaces, each request by itself; the third has no facts
+    assert {"Who wrote Hamlet?"} in watched.batches
+
+
+def test_nobody_waits_for_the_last_of_a_batch(store: FactStore, watched: Watched) -> None:
+    store.add(NewFact.of({"text": LYON}))
+
+    async def one_after_the_other() -> None:
+        decider = Decider(store, watched)
+        watched.held = {"Who wrote Hamlet?"}
+        first, second = (asyncio.create_task(decider.decide([q], "default")) for q in (ASKED, "Who wrote Hamlet?"))
+        try:
+            async with asyncio.timeout(20):
+                assert (await first)[0].in_scope
+            assert not second.done()
+        finally:
+            watched.go_on.set()
+        assert not (await second)[0].in_scope
+        await decider.aclose()
+
+    watched.go_on.clear()
+    asyncio.run(one_after_the_other())
+
+
+def test_a_decision_does_not_depend_on_who_asks_beside(store: FactStore, classifier: ScopeClassifier) -> None:
+    store.add_all([NewFact(f"The mayor of Town {number} is Ada Kov{number * 'a'}.") for number in range(1, 12)])
+    asks = [(f"Who is the mayor of Town {number}, and why was that a surprise?", "default") for number in range(1, 7)]
+    alone = [decide(store, classifier, [ask])[0] for ask in asks]
+    together = decide(store, classifier, asks)
+    assert [[judged.score for judged in one.facts] for one in together] == [
+        [judged.score for judged in one.facts] for one in alone
+    ]
 
 
 def test_what_one_request_breaks_is_not_the_others_loss(store: FactStore, watched: Watched) -> None:
