@@ -53,6 +53,7 @@ def make_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
             await asyncio.to_thread(gateway.warm)
+            await gateway.siblings.open()
             yield
         finally:
             await gateway.aclose()

@@ -19,6 +19,7 @@ from scr.gateway.metrics import Metrics
 from scr.gateway.recent import Recent
 from scr.gateway.refusals import Refusal
 from scr.gateway.settings import LOOPBACK, Settings
+from scr.gateway.siblings import Siblings
 from scr.gateway.upstream import Upstream
 from scr.scope.opening import open_scope
 from scr.scope.rivals import LearnedConflicts
@@ -36,7 +37,8 @@ class Gateway:
         upstream: the model server.
         metrics: what is counted.
         keys: those that are accepted.
-        recent: what was decided lately.
+        recent: what this process decided lately.
+        siblings: what all processes of the gateway did.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,6 +65,7 @@ class Gateway:
         )
         self.editor = Editor(decider, context, namespace=settings.namespace, on_failure=settings.on_failure)
         self.keys, self._rate = KeyRing(settings.keys), RateLimit(settings.rate_limit)
+        self.siblings = Siblings(self.recent, settings.shared)
         # The ledger takes one writer at a time; readers are not to wait for it.
         self._readers, self._writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
 
@@ -104,6 +107,7 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Give everything back."""
+        await self.siblings.aclose()
         await self.editor.decider.aclose()
         await self.upstream.aclose()
         for threads in (self._readers, self._writer):

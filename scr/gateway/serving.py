@@ -83,8 +83,7 @@ def serve(settings: Settings, listening: Listening) -> None:
         asyncio.run(app.state.gateway.aclose())
     with _bound(listening) as bound, _shared_folder() if several else nullcontext() as folder:
         if folder is not None:
-            settings = replace(settings, ended_sessions=Path(folder, "ended"))
-            Path(folder, "ended").mkdir()
+            settings = replace(settings, shared=Path(folder))
         how = _how(listening) | tls
         config = uvicorn.Config(partial(make_app, settings) if several else app, factory=several, **how)
         address, scheme = bound.getsockname(), "https" if config.is_ssl else "http"

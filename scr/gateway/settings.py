@@ -38,7 +38,7 @@ class Settings:
         max_fact: most characters of a fact.
         rate_limit: most requests a minute of one key; None is without limit.
         session_secret: signs the console's sessions, in all processes of one gateway.
-        ended_sessions: folder in which these processes tell each other who logged out; None where there is one process.
+        shared: folder of these processes, which ends with them; None where there is one.
     """
 
     upstream: str
@@ -58,7 +58,7 @@ class Settings:
     max_fact: int = MAX_TEXT
     rate_limit: int | None = None
     session_secret: bytes = field(default_factory=lambda: token_bytes(32), repr=False)
-    ended_sessions: Path | None = None
+    shared: Path | None = None
 
 
 def check_exposure(host: str, keys: tuple[Key, ...]) -> None:

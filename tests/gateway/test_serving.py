@@ -75,14 +75,17 @@ def test_workers_share_a_store_and_their_metrics(tmp_path: Path, upstream: Recor
             assert 'scr_decisions_total{decision="passed"} 24.0' in page
             # One sum over both processes; a request may still be about to end when its answer has arrived.
             assert len([line for line in page.splitlines() if line.startswith("scr_requests_under_way")]) == 1
-        a_log_out_reaches_all(address)
+        the_console_is_the_same_in_all(address)
         assert started.poll() is None
 
 
-def a_log_out_reaches_all(address: str) -> None:
+def the_console_is_the_same_in_all(address: str) -> None:
     browser = Browser(address)
     with browser.client:
         browser.log_in("sk-root")
+        for outcome, count in (("edited", 24), ("passed", 24), ("", 48)):
+            assert browser.get("/decisions", outcome=outcome).text.count('<span class="query">') == count
+        assert "48 requests, 24 edited" in browser.get("/activity").text
         cookies = dict(browser.client.cookies)
 
         def pages(_: int) -> str:

@@ -27,7 +27,7 @@ async def decisions(visit: Visit) -> Response:
     sought = word.casefold()
     found = (
         one
-        for one in visit.gateway.recent.past(visit.namespace)
+        for one in await visit.gateway.siblings.past(visit.namespace)
         if outcome in ("", one.outcome)
         and (
             not sought
@@ -61,7 +61,7 @@ class Bar:
 
 async def activity(visit: Visit) -> Response:
     """The charts."""
-    minutes = visit.gateway.recent.minutes()
+    minutes = await visit.gateway.siblings.minutes()
     step = WIDTH / len(minutes)
     bars = [_bar(minute, place * step) for place, minute in enumerate(minutes)]
     top = _ceiling(max((bar.slow or 0 for bar in bars), default=0))

@@ -62,7 +62,7 @@ class _Console:
     def __init__(self, gateway: Gateway) -> None:
         settings = gateway.settings
         self._gateway = gateway
-        self._sessions = Sessions(settings.session_secret, folder=settings.ended_sessions)
+        self._sessions = Sessions(settings.session_secret, folder=settings.shared)
 
     def endpoint(self, right: Right, act: Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:

@@ -81,15 +81,19 @@ class Sessions:
         self._ended = {nonce: until for nonce, until in self._ended.items() if until > now}
         self._ended[session.nonce] = session.until
         if self._folder is not None:
-            for file in self._folder.iterdir():
+            for file in self._folder.glob("*.ended"):
                 with suppress(FileNotFoundError):  # another process may do the same
                     if file.stat().st_mtime < now - SESSION_SECONDS:
                         file.unlink()
-            (self._folder / session.nonce).touch()
+            self._file(session, self._folder).touch()
 
     def _is_ended(self, session: Session) -> bool:
-        # What was signed here is a file's name and nothing else.
-        return session.nonce in self._ended or (self._folder is not None and (self._folder / session.nonce).exists())
+        if session.nonce in self._ended or self._folder is None:
+            return session.nonce in self._ended
+        return self._file(session, self._folder).exists()
+
+    def _file(self, session: Session, folder: Path) -> Path:
+        return folder / f"{session.nonce}.ended"  # a word that was made and signed here
 
     def token(self, session: Session) -> str:
         """What the forms of a session carry, and no other page can know."""
