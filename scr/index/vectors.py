@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scr.index.sealed import Sealed
 
 _BLOCK = 65_536
-_WORTH_THREADS = 8
+_WORTH_THREADS = 64
 
 
 class VectorIndex:
@@ -100,7 +100,7 @@ class VectorIndex:
 
 @contextmanager
 def _threads_for(queries: int) -> Iterator[None]:
-    """Search for few queries in this thread alone: to wake others costs more, up to 30 ms where the cores are busy."""
+    """Search for few queries in this thread alone: to wake others costs more, where cores are busy up to 20 ms."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(before if queries >= _WORTH_THREADS else 1)
     try:
