@@ -33,7 +33,7 @@ from benchmarks.common import write_result
 from benchmarks.gateway.figures import Round, Row, document, plot, row
 from benchmarks.gateway.load import closed_loop
 from benchmarks.gateway.questions import Questions
-from benchmarks.gateway.servers import Serving, gateway, install_litellm, litellm, on_cores, stand_in
+from benchmarks.gateway.servers import Serving, gateway, litellm, litellm_environment, on_cores, stand_in
 from benchmarks.sentences import sentences
 from benchmarks.store.run import fill
 from benchmarks.tools import vllm_cpu
@@ -123,15 +123,14 @@ class Measurement:
         return ["--scope", self.given.scope] if self.given.scope else []
 
     def _peer(self) -> Path | None:
-        """Where LiteLLM is, if it can be had."""
-        environment: Path = self.given.cache / "litellm"
-        if self.given.no_litellm:
+        """Where LiteLLM is, if it is wanted and can be had."""
+        if not self.given.litellm:
             return None
-        problem = install_litellm(environment) if self.given.install_litellm else None
-        if problem or not (environment / "bin" / "litellm").exists():
-            print(f"without LiteLLM: {problem or 'it is not there, --install-litellm has it installed'}", flush=True)
+        try:
+            return litellm_environment(self.given.cache / "litellm")
+        except (vllm_cpu.ToolError, OSError) as problem:
+            print(f"without LiteLLM: {problem}", flush=True)
             return None
-        return environment
 
     def memory(self) -> dict[str, Any]:
         """MiB of each of two workers."""
@@ -171,8 +170,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--first-ms", type=float, default=100.0, help="the stand-in's time to first token")
     parser.add_argument("--gap-ms", type=float, default=25.0, help="the stand-in's time between tokens")
     parser.add_argument("--scope", help="classifier of the gateway, as scr serve takes it")
-    parser.add_argument("--install-litellm", action="store_true", help="in an environment of its own in the cache")
-    parser.add_argument("--no-litellm", action="store_true")
+    parser.add_argument("--litellm", action="store_true", help="measure it too; installed in the cache, on its own")
     for who in ("client", "gateway", "upstream"):
         parser.add_argument(f"--{who}-cores", type=int, nargs="+", default=[], help="cores for it alone; default: all")
     return parser.parse_args(arguments)
@@ -186,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
     if "memory" in given.parts:
         results["memory"] = measurement.memory()
         print(results["memory"])
-    hidden = {"cache", "out", "install_litellm", "no_litellm"}
+    hidden = {"cache", "out", "litellm"}
     parameters = {name: value for name, value in vars(given).items() if name not in hidden}
     write_result(given.out / "latency.json", parameters, results)
     if parts:

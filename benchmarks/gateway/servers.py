@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.tools.vllm_cpu import _free_port, _stop, _tied_to_parent
+from benchmarks.tools import vllm_cpu
 
 LITELLM = "litellm[proxy]==1.106.2"
 _ROOT = Path(__file__).parents[2]
@@ -76,7 +73,7 @@ def on_cores(cores: Sequence[int]) -> Iterator[None]:
 @contextmanager
 def gateway(upstream: str, model: str, store: Path, log: Path, options: Sequence[str] = ()) -> Iterator[Serving]:
     """``scr serve`` before a model server; its log lines are off."""
-    port = _free_port()
+    port = vllm_cpu._free_port()
     command = [sys.executable, str(_ROOT / "cli.py"), "serve", "--upstream", upstream, "--store", str(store)]
     command += ["--port", str(port), "--no-log-requests", *options]
     with _running(command, f"http://127.0.0.1:{port}", "/health", model, log) as serving:
@@ -86,7 +83,7 @@ def gateway(upstream: str, model: str, store: Path, log: Path, options: Sequence
 @contextmanager
 def stand_in(first: float, gap: float, tokens: int, log: Path) -> Iterator[Serving]:
     """The stand-in for a model server."""
-    port = _free_port()
+    port = vllm_cpu._free_port()
     command = [sys.executable, "-m", "benchmarks.gateway.stub", str(port), str(first), str(gap), str(tokens)]
     with _running(command, f"http://127.0.0.1:{port}", "/health", "stand-in", log) as serving:
         yield serving
@@ -95,7 +92,7 @@ def stand_in(first: float, gap: float, tokens: int, log: Path) -> Iterator[Servi
 @contextmanager
 def litellm(upstream: str, model: str, environment: Path, log: Path) -> Iterator[Serving]:
     """LiteLLM's proxy before a model server, without a data base and with its log quiet."""
-    port = _free_port()
+    port = vllm_cpu._free_port()
     settings = log.with_suffix(".yaml")
     settings.write_text(
         f"model_list:\n  - model_name: {model}\n    litellm_params:\n      model: openai/{model}\n"
@@ -109,46 +106,20 @@ def litellm(upstream: str, model: str, environment: Path, log: Path) -> Iterator
         yield replace(serving, key=key)
 
 
-def install_litellm(environment: Path) -> str | None:
-    """Have LiteLLM's proxy in an environment of its own; what was wrong, if it cannot be had."""
-    if (environment / "bin" / "litellm").exists():
-        return None
-    pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q", "install", LITELLM]
-    for command in ([sys.executable, "-m", "venv", str(environment)], pip):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return (
-                f"{LITELLM} cannot be installed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1][:200]}"
-            )
-    return None
+def litellm_environment(folder: Path) -> Path:
+    """An environment with LiteLLM's proxy, made if it is not there.
+
+    Raises:
+        ToolError: it cannot be had.
+    """
+    vllm_cpu.environment(folder, "litellm.proxy.proxy_cli", [("install", LITELLM)], stamp=LITELLM)
+    return folder
 
 
 @contextmanager
 def _running(
     command: Sequence[str], url: str, health: str, model: str, log: Path, more: dict[str, str] | None = None
 ) -> Iterator[Serving]:
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [*_tied_to_parent(), *command],
-            cwd=_ROOT,
-            env={**os.environ, **(more or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait(process, url + health, log)
-        yield Serving(url, psutil.Process(process.pid), model)
-    finally:
-        _stop(process)
-
-
-def _wait(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + _STARTING
-    while process.poll() is None and time.monotonic() < end:
-        with suppress(OSError), opener.open(health, timeout=10):
-            return
-        time.sleep(0.2)
-    raise RuntimeError(f"{health} does not answer; its log ends: {log.read_text(errors='replace')[-800:]}")
+    variables = {**os.environ, "PYTHONPATH": str(_ROOT), **(more or {})}
+    with vllm_cpu.process(command, variables, url + health, log=log, timeout=_STARTING) as started:
+        yield Serving(url, psutil.Process(started.pid), model)

@@ -86,7 +86,6 @@ def test_the_command(tmp_path: Path) -> None:
         "stub",
         "--facts",
         "20",
-        "--no-litellm",
     ]
     run.main(
         [
