@@ -25,7 +25,8 @@ _OURS = frozenset({b"host", b"content-length", b"cookie", b"expect", b"date", b"
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers that are for the other end, without those that concern one connection or the gateway itself."""
-    lower = [(name.lower(), value) for name, value in headers]
+    # Blanks about a value are none of it; uvicorn leaves them, and httpx sends no header that has them.
+    lower = [(name.lower(), value.strip(b" \t")) for name, value in headers]
     named = {word.strip().lower() for name, value in lower if name == b"connection" for word in value.split(b",")}
     dropped = _HOP_BY_HOP | _OURS | named
     return [(name, value) for name, value in lower if name not in dropped and not name.startswith(b"x-scr-")]

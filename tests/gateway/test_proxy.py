@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import threading
 import time
+from contextlib import closing
 
 import httpx
 import pytest
@@ -63,6 +65,16 @@ def test_out_of_scope_headers_are_the_clients(gateway: Running, upstream: Record
     assert sent.headers["user-agent"].startswith("python-httpx")
     assert sent.headers["host"] == upstream.url.removeprefix("http://")
     assert {"cookie", "x-hop"}.isdisjoint(sent.headers)
+
+
+def test_blanks_about_a_header_are_none_of_it(gateway: Running, upstream: Recorder) -> None:
+    """Clients without a key send ``Bearer`` and a blank."""
+    connection = http.client.HTTPConnection(gateway.client.base_url.netloc.decode(), timeout=20)
+    with closing(connection):
+        connection.request("POST", CHAT, json.dumps(chat(OUT)), {"Authorization": "Bearer ", "X-Own": " \tkept\t "})
+        assert connection.getresponse().status == 200
+    assert upstream.last.headers["authorization"] == "Bearer"
+    assert upstream.last.headers["x-own"] == "kept"
 
 
 def test_in_scope_only_the_question_changes(gateway: Running, upstream: Recorder) -> None:
