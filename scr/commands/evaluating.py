@@ -215,13 +215,15 @@ def _compare(runs: list[Path], json_: bool) -> None:
 
 def _judge(run: Path, models: list[Model], json_: bool) -> None:
     from scr.evaluation.judging import judge_run
+    from scr.evaluation.report import write_report
     from scr.evaluation.results import Results
     from scr.progress import bar
 
     if len(models) != 1:
         raise UsageError("one model judges: give --model once")
     Results.read(run)  # says that it is no run before a model is opened
-    judged = judge_run(run, models[0].open(), bar)
+    judged = judge_run(run, models[0].open(), bar).rows
+    write_report(run)
     if json_:
         say_json([one.to_json() for one in judged])
         return
@@ -232,7 +234,7 @@ def _judge(run: Path, models: list[Model], json_: bool) -> None:
             f"kappa {kappa}  without a verdict {one.agreement.errors:,} of {one.answers:,}  "
             f"{dim(f'{one.key.dataset} · {one.key.edits} edits')}"
         )
-    note(f"written: {run / 'judged.json'}")
+    note(f"written: {run / 'judged.json'}, and into {run / 'report.html'}")
 
 
 def _several(given: list[str] | None) -> list[str]:

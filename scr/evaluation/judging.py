@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from scr.engines import Engine
+from scr.errors import UsageError
 from scr.evaluation.evaluate import write_document
 from scr.evaluation.judge import Agreement, Item, agreement, judge
 from scr.evaluation.remembered import Remembered
 from scr.evaluation.results import Results, RowKey, read_cases, slug
 
+_FILE = "judged.json"
 _AT_ONCE = 256
 
 
@@ -39,10 +42,49 @@ class Judged:
         """As in ``judged.json``."""
         return {**asdict(self.key), **{name: value for name, value in asdict(self).items() if name != "key"}}
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Judged:
+        """From ``judged.json``."""
+        key = RowKey(*(record[field.name] for field in fields(RowKey)))
+        return cls(key, record["answers"], record["right"], record["exact"], Agreement(**record["agreement"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A judge's word on a run.
+
+    Attributes:
+        judge: the model.
+        rows: in the order of the results.
+    """
+
+    judge: str
+    rows: tuple[Judged, ...]
+
+    @classmethod
+    def read(cls, run: Path) -> Judgement | None:
+        """The judgement that lies in a run; None where none was asked for.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+        path = run / _FILE
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            return cls(record["judge"], tuple(map(Judged.from_json, record["rows"])))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(f"{path} is damaged: remove it, and judge the run again") from None
+
+    def write(self, run: Path) -> None:
+        """Keep it in the run."""
+        write_document(run / _FILE, {"judge": self.judge, "rows": [one.to_json() for one in self.rows]})
+
 
 def judge_run(
     run: Path, engine: Engine, progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-) -> list[Judged]:
+) -> Judgement:
     """Judge every answer of a run that has right ones, and write ``judged.json``; nothing is judged twice.
 
     Raises:
@@ -51,11 +93,11 @@ def judge_run(
     keys = list(dict.fromkeys(row.key for row in Results.read(run).rows))
     remembered = Remembered(engine, run / "answers" / f"judge-{slug(engine.model)}.jsonl")
     try:
-        judged = [_judged(run, key, remembered, progress) for key in keys]
+        judgement = Judgement(engine.model, tuple(_judged(run, key, remembered, progress) for key in keys))
     finally:
         remembered.close()
-    write_document(run / "judged.json", {"judge": engine.model, "rows": [one.to_json() for one in judged]})
-    return judged
+    judgement.write(run)
+    return judgement
 
 
 def _judged(

@@ -178,6 +178,7 @@ def test_a_judge_has_its_say_and_an_unreadable_word_is_no_point(scr: Scr, questi
         assert row["right"] == 0
         assert row["agreement"]["errors"] == row["answers"] == 15
     assert json.loads((run / "judged.json").read_text())["judge"] == "stand-in"
+    assert "Judged by stand-in" in (run / "report.md").read_text()
     assert scr("eval", "--judge", questions.parent).status == 2
 
 

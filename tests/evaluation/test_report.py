@@ -16,6 +16,8 @@ from rich.cells import cell_len
 
 from scr.errors import MissingExtra, UsageError
 from scr.evaluation import report
+from scr.evaluation.judge import Agreement
+from scr.evaluation.judging import Judged, Judgement
 from scr.evaluation.report import sample, write_report
 from scr.evaluation.report.dimensions import Dimension, dimensions_of, flattened
 from scr.evaluation.report.html import compressed, embedded, page
@@ -258,6 +260,26 @@ def test_a_run_without_rows_or_cases_still_has_a_report(tmp_path: Path) -> None:
 
 
 # Bad input.
+
+
+def test_a_judges_word_stands_in_both_reports(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path / "run", Shape(datasets=("d",), models=("m",), methods=("bare", "scr"), edits=(1,), cases=2)
+    )
+    key = RowKey("d", "m", "scr", 1)
+    word = Judgement("<b>judge</b>", (Judged(key, 8, 0.75, 0.5, Agreement(7, 1, 0.8, None)),))
+    word.write(run)
+    assert Judgement.read(run) == word
+    write_report(run)
+    content = (run / "report.md").read_text("utf-8")
+    assert "## Judged by &lt;b>judge&lt;/b>" in content
+    assert "75.0" in content
+    shown = (run / "report.html").read_text("utf-8")
+    assert "&lt;b&gt;judge&lt;/b&gt;" in shown
+    assert '<td class="number">75.0</td>' in shown
+    (run / "judged.json").write_text('{"judge": "j", "rows": [{}]}', encoding="utf-8")
+    with pytest.raises(UsageError, match="judge the run again"):
+        write_report(run)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ def write_report(run: Path) -> list[Path]:
         ``report.md``, ``report.html``, and the files in ``plots``.
 
     Raises:
-        UsageError: the folder is no run, a case in it is damaged, or it cannot be written.
+        UsageError: the folder is no run, a file in it is damaged, or it cannot be written.
         MissingExtra: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise MissingExtra("eval", "A report's plots")
+    from scr.evaluation.judging import Judgement
     from scr.evaluation.report.html import page
     from scr.evaluation.report.markdown import text
     from scr.evaluation.report.plots import write_plots
@@ -33,7 +34,11 @@ def write_report(run: Path) -> list[Path]:
 
     results = Results.read(run)
     name = run.resolve().name
-    contents = {"report.md": text(name, results), "report.html": page(name, results, sample_rows(run, results))}
+    judgement = Judgement.read(run)
+    contents = {
+        "report.md": text(name, results, judgement),
+        "report.html": page(name, results, sample_rows(run, results), judgement),
+    }
     written = []
     try:
         for file, content in contents.items():

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from scr.evaluation.judging import Judgement
 from scr.evaluation.results import Interval, Results, Row
 
 Group: TypeAlias = Literal["main", "kinds", "after", "legacy", "other"]
@@ -27,7 +28,8 @@ _COSTS = {
 }
 _GROUPS = ("main", "kinds", "after", "other", "legacy")
 _NO_SHARE = ("fluency", "entropy")
-_AFTER = "right_after_"
+AFTER = "right_after_"
+"""What the name of a score begins with that was taken right after the record's own edit."""
 _DRAWDOWN = "legacy_drawdown"
 _ADDED = "added_ms_per_query"
 ALL_SCORES = ("contains", "exact")
@@ -59,8 +61,8 @@ class Dimension:
         share = not any(word in name for word in _NO_SHARE)
         if name in _MAIN:
             return cls(name, _MAIN[name], "main", share)
-        if name.startswith(_AFTER):
-            return cls(name, cls.of(name.removeprefix(_AFTER)).label, "after", share)
+        if name.startswith(AFTER):
+            return cls(name, cls.of(name.removeprefix(AFTER)).label, "after", share)
         prefix, _, rest = name.partition("_")
         words = rest.replace("_", " ")
         if prefix == "legacy":
@@ -115,6 +117,28 @@ def flattened(record: object, prefix: str = "") -> list[tuple[str, str]]:
         return [(prefix, ", ".join(str(one) for one in record) or "none")]
     words: dict[object, str] = {None: "not given", True: "yes", False: "no", "": "none"}
     return [(prefix, words[record] if record is None or record == "" or isinstance(record, bool) else str(record))]
+
+
+JUDGED = ("Data set", "Model", "Method", "Edits", "Answers", "Judged right", "Exact", "Kappa", "No verdict")
+"""Heads of the table of a judge's word; ``Kappa`` is Cohen's, of the judge with exact match."""
+
+
+def judged_lines(judgement: Judgement) -> list[list[str]]:
+    """The table's lines, shares as per cent."""
+    return [
+        [
+            one.key.dataset,
+            one.key.model,
+            one.key.method,
+            f"{one.key.edits:,}",
+            f"{one.answers:,}",
+            f"{one.right * 100:.1f}",
+            f"{one.exact * 100:.1f}",
+            "–" if one.agreement.kappa is None else f"{one.agreement.kappa:.2f}",
+            f"{one.agreement.errors:,}",
+        ]
+        for one in judgement.rows
+    ]
 
 
 def summary(results: Results) -> dict[str, list[str]]:

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scr.evaluation.judging import Judgement
 from scr.evaluation.report.dimensions import (
+    JUDGED,
     REFERENCES,
     added_ms,
     cost_label,
     costs_of,
     dimensions_of,
     flattened,
+    judged_lines,
     summary,
 )
 from scr.evaluation.report.sample import Sampled, SampledRow, clipped, turns
@@ -27,13 +30,14 @@ _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("parts.js", "scores.js", "charts.js", "cases.js", "detail.js", "main.js")
 
 
-def page(name: str, results: Results, rows: Sequence[SampledRow]) -> str:
+def page(name: str, results: Results, rows: Sequence[SampledRow], judgement: Judgement | None = None) -> str:
     """The page of a run.
 
     Args:
         name: the run's.
         results: its table.
         rows: the questions to browse, a list for each row.
+        judgement: a language model's word on the answers.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -55,6 +59,9 @@ def page(name: str, results: Results, rows: Sequence[SampledRow]) -> str:
         summary=summary(results),
         parameters=flattened(results.parameters),
         made=flattened(results.made),
+        judge=judgement.judge if judgement else "",
+        judged_heads=JUDGED,
+        judged=judged_lines(judgement) if judgement else [],
         lint=results.lint,
         rules=sorted({rule for counts in results.lint.values() for rule in counts}),
     )

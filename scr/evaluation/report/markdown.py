@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from scr.evaluation.judging import Judgement
 from scr.evaluation.report.dimensions import (
     ALL_SCORES,
+    JUDGED,
     REFERENCES,
     Dimension,
     cost_label,
     costs_of,
     dimensions_of,
     flattened,
+    judged_lines,
     score_of,
     summary,
 )
@@ -27,12 +30,13 @@ _GROUPS = {
 }
 
 
-def text(name: str, results: Results) -> str:
+def text(name: str, results: Results, judgement: Judgement | None = None) -> str:
     """The report of a run.
 
     Args:
         name: the run's.
         results: its table.
+        judgement: a language model's word on the answers.
     """
     parts = [f"# Evaluation: {_inline(name)}", _opening(results)]
     rows = sorted(results.rows, key=lambda row: _place(results, row))
@@ -40,6 +44,8 @@ def text(name: str, results: Results) -> str:
         parts.append(f"## {_inline(dataset)} · {_inline(model)}")
         for _, some in groupby(found, key=lambda row: row.edits):
             parts += _tables(list(some))
+    if judgement:
+        parts += [f"## Judged by {_inline(judgement.judge)}", table(JUDGED, judged_lines(judgement))]
     parts += ["## Defects of the data", _lint(results)]
     for title, record in (("Parameters", results.parameters), ("Versions, commit and hardware", results.made)):
         lines = [[key.replace("_", " "), value] for key, value in flattened(record)]

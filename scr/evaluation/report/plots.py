@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scr.evaluation.report.dimensions import REFERENCES, Dimension, added_ms, dimensions_of, score_of
+from scr.evaluation.report.dimensions import AFTER, REFERENCES, Dimension, added_ms, dimensions_of, score_of
 from scr.evaluation.results import Results, Row, slug
 
 if TYPE_CHECKING:
@@ -138,13 +138,19 @@ def _retention(rows: Sequence[Row], columns: Sequence[Dimension], heading: str, 
                 line = "--" if method in REFERENCES else "-"
                 x, y = [edits for edits, _, _ in known], [value for _, value, _ in known]
                 axis.errorbar(x, y, yerr=reach, capsize=2, ms=4, lw=1.3, linestyle=line, **_look(method, methods))
+            at_once = [(row.edits, _ends(row, f"{AFTER}{column.name}")) for row in rows if row.method == method]
+            if fresh := sorted((edits, ends[0]) for edits, ends in at_once if ends):
+                look = {**_look(method, methods), "marker": ""}
+                axis.plot(*zip(*fresh, strict=True), linestyle=":", lw=1.3, label="_", **look)
         axis.set_xscale("log")
         axis.set_xticks(counts, [f"{count:,}" for count in counts])
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_ylim(-3, 103)
     _legend(figure, methods)
-    figure.supxlabel("edits in force at once", fontsize=8.5)
+    dotted = any(name.startswith(AFTER) for row in rows for name in row.scores)
+    words = "; dotted: right after the record's own edit" if dotted else ""
+    figure.supxlabel(f"edits in force at once{words}", fontsize=8.5)
     return figure
 
 
