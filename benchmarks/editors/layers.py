@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Which layers to edit: a sweep of a method over layers, on a few CounterFact edits.
+"""Which layers to edit: a sweep of a method over layers, on a few CounterFact edits that are measured nowhere else.
 
-    python benchmarks/editors/layers.py --method rome --layers 2,5,8 --edits 10
-    python benchmarks/editors/layers.py --method memit --layers 2-6,4-8 --edits 10
+    python benchmarks/editors/layers.py --method rome --layers 2,5,8 --edits 8
+    python benchmarks/editors/layers.py --method memit --layers 2-6,4-8 --edits 8
 
-Prints and writes a row for each choice: the mean figures, and which layers changed.
+Prints and writes a row for each choice, to those of earlier runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.common import environment
 from benchmarks.editors.measure import (
+    applied,
     cases,
     data_folder,
     measured,
-    mib,
     open_method,
     open_model,
     record_of,
@@ -37,31 +37,29 @@ def main() -> int:
     parser.add_argument("--method", required=True)
     parser.add_argument("--layers", required=True, help="choices, parted by commas; each such as 5, 4-8 or 4+6")
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--edits", type=int, default=10)
+    parser.add_argument("--edits", type=int, default=8)
     parser.add_argument("--skip", type=int, default=400, help="first record, so that those measured later are others")
     parser.add_argument("--corpus", type=Path, default=data_folder() / "wikitext-2" / "valid.txt")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
-    path = options.out / f"layers-{Path(options.model).name}-{options.method.partition(':')[0]}.json"
-    kept = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
+    path = options.out / f"layers-{Path(options.model).name}.json"
+    told = {"model": options.model, "first": options.skip, "corpus": options.corpus.name}
     try:
-        engine = open_model(options.model)
-        import torch
-
-        torch.set_num_threads(options.threads)
+        engine = open_model(options.model, options.threads)
         some = cases(options.skip + options.edits)[options.skip :]
         for layers in options.layers.split(","):
             editor = open_method(options.method, engine, options.corpus, f"layers={layers}")
             records = []
             for case in some:
-                with editor.apply(case.edits) as edited:
-                    (report,) = edited.reports
-                    questions = measured(case, edited)
-                records.append(record_of(case, questions, seconds=report.seconds, peak_mib=mib(report.peak_bytes)))
-            kept[layers] = summary(records)
-            print(layers, kept[layers], flush=True)
-            told = {"model": options.model, "method": options.method, "edits": options.edits, "first": options.skip}
+                edited, seconds, size = applied(editor, case)
+                with edited:
+                    records.append(record_of(case, measured(case, edited), seconds=seconds, peak_mib=size))
+            row = summary(records)
+            print(options.method, layers, json.dumps(row), flush=True)
+            # Read again: another process may have written since.
+            kept = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
+            kept.setdefault(options.method, {})[layers] = row
             write(path, {"parameters": told, "environment": environment(), "results": kept})
     except ScrError as error:
         print(f"layers.py: {error}", file=sys.stderr)

@@ -5,32 +5,31 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import exp
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from scr.assets import smollm2_folder
-from scr.editors import Edited
-from scr.editors.registry import Workbench
-from scr.editors.weights.alphaedit import AlphaEdit
-from scr.editors.weights.come import Come
-from scr.editors.weights.editor import WeightEditor
-from scr.editors.weights.ft import FtL, FtM
-from scr.editors.weights.kn import Kn
-from scr.editors.weights.lora import Lora
-from scr.editors.weights.memit import Memit
-from scr.editors.weights.rome import Rome, RRome
+from scr.assets import cache_folder, smollm2_folder
+from scr.context import ContextBuilder
+from scr.editors import Asked, Edited, Editor
+from scr.editors.registry import Workbench, open_editor, traits
+from scr.editors.weights.memory import peak
+from scr.editors.weights.requests import apart
 from scr.engines import Sampling
 from scr.engines.transformers import TransformersEngine
 from scr.evaluation.cases import Case
 from scr.evaluation.datasets import load
+from scr.evaluation.statistics import mean_interval
 
-METHODS: dict[str, type[WeightEditor[Any]]] = {
-    method.traits.name: method for method in (Rome, RRome, Memit, AlphaEdit, Come, FtM, FtL, Lora, Kn)
-}
 FIGURES = {"reliability": "efficacy", "generalization": "paraphrase", "locality": "neighbourhood"}
-ANSWER = Sampling(max_tokens=8)
 ROOT = Path(__file__).parents[2]
+
+_ROOM = 2
+"""Tokens that are decoded beyond the longer of both answers: it may be written in other tokens."""
+
+_TEXTS, _SEEN, _SCORED = 8, 200, 800
+"""Pieces of text that ``perplexity`` looks at, and characters of each: those that are given, and those that follow."""
 
 
 def data_folder() -> Path:
@@ -38,40 +37,71 @@ def data_folder() -> Path:
     return Path(os.environ.get("SCR_DATA", ROOT.parent / "shared" / "data"))
 
 
+def runs_folder() -> Path:
+    """Where records are kept: they quote the data set, so outside the project."""
+    return cache_folder() / "benchmarks" / "editors"
+
+
 def cases(count: int) -> tuple[Case, ...]:
     """The first records of CounterFact as its authors publish it."""
     return load(f"counterfact={data_folder() / 'counterfact' / 'counterfact_rome_format.json'}").cases[:count]
 
 
-def open_model(name: str) -> TransformersEngine:
-    """A model by its name in benchmarks/tools/models.py, or a folder."""
+def open_model(name: str, threads: int) -> TransformersEngine:
+    """A model by its name in benchmarks/tools/models.py, or a folder, and how many threads it runs on."""
+    import torch
+
     from benchmarks.tools.models import SOURCES, build
 
+    torch.set_num_threads(threads)
     return TransformersEngine.from_pretrained(
         smollm2_folder() if name == "smollm2-135m" else build(name) if name in SOURCES else Path(name)
     )
 
 
-def open_method(method: str, engine: TransformersEngine, corpus: Path, extra: str = "") -> WeightEditor[Any]:
+def open_method(method: str, engine: TransformersEngine, corpus: Path, extra: str = "") -> Editor:
     """A method by its name and, after a colon, its settings."""
+    from scr.encoder import open_encoder
+
     name, _, option = method.partition(":")
     settings = [option, extra]
-    if "statistics" in METHODS[name].traits.needs and "corpus=" not in option:
+    if "statistics" in traits(name).needs and "corpus=" not in option:
         settings.append(f"corpus={corpus}")
-    return METHODS[name].open(Workbench(engine, _no_encoder), ";".join(filter(None, settings)))
+    encoder = open_encoder() if not traits(name).changes_weights else None
+
+    def opened() -> Any:
+        return encoder
+
+    bench = Workbench(engine, opened, ContextBuilder(count_tokens=engine.count_tokens))
+    return open_editor(f"{name}:{';'.join(filter(None, settings))}".rstrip(":"), bench)
 
 
-def _no_encoder() -> Any:
-    raise RuntimeError("weight editors need no encoder")
+def applied(editor: Editor, case: Case, edited: Edited | None = None) -> tuple[Edited, float, float | None]:
+    """The model with the case's edits, on top of earlier ones if there are any; seconds, and peak memory in MiB.
+
+    What a method does once for a model (contexts, statistics, opening a store) is in neither.
+    """
+    from torch import device
+
+    with peak(device("cpu")) as held:
+        if edited is None:
+            edited = editor.apply(case.edits)
+        else:
+            edited.add(case.edits)
+        highest = held()
+    report = edited.reports[-1]
+    size = report.peak_bytes if editor.traits.changes_weights else highest
+    return edited, round(report.seconds, 3), None if size is None else round(size / 2**20, 1)
 
 
 def measured(case: Case, edited: Edited) -> list[dict[str, Any]]:
     """Each question's mean log-probabilities per token of the new and the old answer, and what is said."""
     (edit,) = case.edits
-    engine = edited.engine
-    prompts = [str(question.prompt) for question in case.questions]
-    scored = engine.score([(prompt, answer) for prompt in prompts for answer in (edit.target, str(edit.old))])
-    said = engine.generate(prompts, ANSWER)
+    asked = [str(question.prompt) for question in case.questions]
+    prompts = [one.prompt for one in edited.prepare([Asked(prompt, case.edits) for prompt in asked])]
+    pairs = [(prompt, apart(str(prompt), answer)) for prompt in prompts for answer in (edit.target, str(edit.old))]
+    scored = edited.engine.score(pairs)  # type: ignore[attr-defined]
+    said = edited.engine.generate(prompts, Sampling(max_tokens=_ROOM + max(len(one.logprobs) for one in scored)))
     means = [one.logprob / len(one.logprobs) for one in scored]
     return [
         {
@@ -81,8 +111,18 @@ def measured(case: Case, edited: Edited) -> list[dict[str, Any]]:
             "old": round(means[2 * place + 1], 4),
             "answer": said[place].text,
         }
-        for place, (question, prompt) in enumerate(zip(case.questions, prompts, strict=True))
+        for place, (question, prompt) in enumerate(zip(case.questions, asked, strict=True))
     ]
+
+
+def perplexity(edited: Edited, text: Path) -> float:
+    """Of the beginnings of the first long paragraphs of a text that no method has seen, each given its first words."""
+    paragraphs = (line.strip() for line in text.read_text("utf-8").splitlines())
+    long = [line for line in paragraphs if len(line) >= _SEEN + _SCORED][:_TEXTS]
+    prompts = [one.prompt for one in edited.prepare([Asked(line[:_SEEN]) for line in long])]
+    pairs = [(prompt, line[_SEEN : _SEEN + _SCORED]) for prompt, line in zip(prompts, long, strict=True)]
+    scored = edited.engine.score(pairs)  # type: ignore[attr-defined]
+    return round(exp(-sum(one.logprob for one in scored) / sum(len(one.logprobs) for one in scored)), 3)
 
 
 def succeeded(question: Mapping[str, Any]) -> bool:
@@ -98,7 +138,7 @@ def says(question: Mapping[str, Any], target: str, old: str) -> bool:
 
 
 def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over records of each figure, by probability and by what is said."""
+    """Means over records of each figure with their 95 % intervals, by probability and by what is said."""
     records = list(records)
     if not records:
         return {"n": 0}
@@ -112,7 +152,7 @@ def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 for record, found in zip(records, by_record, strict=True)
             ]
         )
-    figures = [row[name] for name in FIGURES.values()]
+    figures = [row[name]["value"] for name in FIGURES.values()]
     row["score"] = round(3 / sum(1 / max(value, 1e-9) for value in figures), 4)
     for name in ("seconds", "peak_mib"):
         values = [record[name] for record in records if record.get(name) is not None]
@@ -120,8 +160,9 @@ def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _mean(records: Sequence[Sequence[bool]]) -> float:
-    return round(fmean(fmean(found) for found in records if found), 4)
+def _mean(records: Sequence[Sequence[bool]]) -> dict[str, float]:
+    found = mean_interval([fmean(one) for one in records if one])
+    return {"value": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4)}
 
 
 def record_of(case: Case, questions: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -130,20 +171,15 @@ def record_of(case: Case, questions: list[dict[str, Any]], **more: Any) -> dict[
     return {"case": case.id, "target": edit.target, "old": edit.old, **more, "questions": questions}
 
 
-def mib(size: int | None) -> float | None:
-    """Bytes in MiB."""
-    return None if size is None else round(size / 2**20, 1)
-
-
-def read_all(folder: Path) -> Iterator[dict[str, Any]]:
-    """The records of a folder, by name."""
-    for path in sorted(folder.glob("*.json")):
-        yield json.loads(path.read_text("utf-8"))
+def read_all(folder: Path, ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The records of these cases."""
+    for name in ids:
+        yield json.loads((folder / f"{name}.json").read_text("utf-8"))
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_suffix(".new")
+    made = path.with_suffix(f".{os.getpid()}")
     made.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", "utf-8")
     made.replace(path)

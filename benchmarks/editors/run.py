@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
-"""Weight editors on CounterFact, one edit at a time and in sequence.
+"""Weight editors on CounterFact, one edit at a time and in sequence, beside scr.
 
-    python benchmarks/editors/run.py --method rome,memit:layers=4-8 --edits 100 [--model smollm2-135m]
-    python benchmarks/editors/run.py --method rome --sequence 1,10,100 [--out DIR]
+    python benchmarks/editors/run.py --method scr,rome,memit:steps=20 --edits 100 [--model smollm2-135m]
+    python benchmarks/editors/run.py --method scr,rome --sequence 1,10,100
 
-One edit at a time: each is applied, measured and taken back. In sequence: edits are applied one on top of the other,
-and at each length all so far are measured on that state. Efficacy, paraphrase and neighbourhood are the published
-P(new) > P(old) over mean log-probabilities of a token; beside each stands the share of answers that, decoded live,
-begin with what they should. One file a case, which a further run skips; `summary.json` is made of them.
+One edit at a time: each is applied, measured and taken back, all methods case by case. In sequence: edits are applied
+one on top of the other, and at each length all so far are measured on that state. Efficacy, paraphrase and
+neighbourhood are the published P(new) > P(old) over mean log-probabilities of a token; beside each stands the share of
+answers that, decoded live, begin with what they should. Where each edit is applied on its own, methods that seek the
+same target share it, and its seconds count for each of them.
+
+Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was, and
+several may share the work (`--part 1/2`). What is published is made of the cases that all methods have: `--report`
+makes it without measuring.
 
 Needs the data sets (`SCR_DATA`, or ../shared/data) and scr with its extras `local` and `editors`.
 """
@@ -17,116 +22,161 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.common import write_result
 from benchmarks.editors.measure import (
+    applied,
     cases,
     data_folder,
     measured,
-    mib,
     open_method,
     open_model,
+    perplexity,
     read_all,
     record_of,
+    runs_folder,
     summary,
     write,
 )
+from benchmarks.editors.plot import plot
+from benchmarks.editors.shared import shared_targets
 from scr.editors import Edited
 from scr.errors import ScrError
 from scr.evaluation.cases import Case
 
-
-def one_at_a_time(method: str, options: argparse.Namespace, folder: Path) -> None:
-    """Apply, measure and take back each edit whose file is not there."""
-    waiting = [case for case in cases(options.edits) if not (folder / f"{case.id}.json").is_file()]
-    if not waiting:
-        return
-    editor = open_method(method, options.engine, options.corpus)
-    for number, case in enumerate(waiting, 1):
-        began = time.perf_counter()
-        with editor.apply(case.edits) as edited:
-            (report,) = edited.reports
-            record = record_of(
-                case,
-                measured(case, edited),
-                seconds=round(report.seconds, 3),
-                peak_mib=mib(report.peak_bytes),
-                changed=report.changed,
-            )
-        write(folder / f"{case.id}.json", record)
-        _say(f"{method} {number}/{len(waiting)} case {case.id}: {time.perf_counter() - began:.1f} s")
+WHOLE = "whole"
 
 
-def in_sequence(method: str, options: argparse.Namespace, folder: Path) -> None:
+def one_at_a_time(options: argparse.Namespace) -> None:
+    """Apply, measure and take back each edit whose file is not there, all methods case by case."""
+    engine, editors = open_model(options.model, options.threads), {}
+    with shared_targets() as targets:
+        for case in cases(options.edits)[options.first :: options.parts]:
+            for method in options.methods:
+                path = folder_of(method, options) / "single" / f"{case.id}.json"
+                if path.is_file():
+                    continue
+                if method not in editors:
+                    editors[method] = open_method(method, engine, options.corpus)
+                began = time.perf_counter()
+                edited, seconds, size = applied(editors[method], case)
+                with edited:
+                    cost = {"seconds": round(seconds + targets.taken(), 3), "peak_mib": size}
+                    write(path, record_of(case, measured(case, edited), **cost, changed=edited.reports[-1].changed))
+                _say(f"{method} case {case.id}: {time.perf_counter() - began:.1f} s, {cost['seconds']} for the edit")
+
+
+def in_sequence(options: argparse.Namespace) -> None:
     """Apply edits one on top of the other; at each length measure all so far."""
-    lengths = sorted(int(length) for length in options.sequence.split(","))
-    done = [length for length in lengths if len(list((folder / str(length)).glob("*.json"))) >= length]
-    if done == lengths:
-        return
-    chosen = cases(lengths[-1])
-    editor = open_method(method, options.engine, options.corpus)
-    with editor.apply(chosen[0].edits) as edited:
-        for number, case in enumerate(chosen, 1):
-            if number > 1:
-                edited.add(case.edits)
-            _say(f"{method} edit {number}/{len(chosen)}: {edited.reports[-1].seconds:.1f} s")
-            if number in lengths and number not in done:
-                _measure_all(chosen[:number], edited, folder / str(number))
+    engine = open_model(options.model, options.threads)
+    chosen = cases(options.lengths[-1])
+    for method in options.methods[options.first :: options.parts]:
+        folder = folder_of(method, options) / "sequence"
+        missing = [length for length in options.lengths if not (folder / str(length) / f"{WHOLE}.json").is_file()]
+        if not missing:
+            continue
+        edited, reports = None, []
+        editor = open_method(method, engine, options.corpus)
+        try:
+            for number, case in enumerate(chosen[: missing[-1]], 1):
+                edited, seconds, size = applied(editor, case, edited)
+                reports.append({"seconds": seconds, "peak_mib": size})
+                _say(f"{method} edit {number}/{missing[-1]}: {seconds:.1f} s")
+                if number in missing:
+                    _measure_all(chosen[:number], edited, reports, folder / str(number), options.text)
+        finally:
+            if edited is not None:
+                edited.__exit__(None, None, None)
 
 
-def _measure_all(some: Sequence[Case], edited: Edited, folder: Path) -> None:
-    for place, case in enumerate(some):
-        report = edited.reports[place]
-        more = {"seconds": round(report.seconds, 3), "peak_mib": mib(report.peak_bytes)}
-        write(folder / f"{case.id}.json", record_of(case, measured(case, edited), **more))
+def _measure_all(
+    some: Sequence[Case], edited: Edited, reports: Sequence[dict[str, Any]], folder: Path, text: Path
+) -> None:
+    for case, report in zip(some, reports, strict=True):
+        write(folder / f"{case.id}.json", record_of(case, measured(case, edited), **report))
+    norms = edited.reports[-1].changed
+    write(folder / f"{WHOLE}.json", {"perplexity": perplexity(edited, text), "changed": norms})
+
+
+def folder_of(method: str, options: argparse.Namespace) -> Path:
+    """Where a method's records are kept."""
+    name = method.replace(":", "-").replace(";", "-").replace("/", "-")
+    return Path(options.runs) / Path(options.model).name / name
+
+
+def report_single(options: argparse.Namespace) -> dict[str, Any]:
+    """A row for each method, of the cases that all have."""
+    folders = {method: folder_of(method, options) / "single" for method in options.methods}
+    ids = [case.id for case in cases(options.edits)]
+    common = [one for one in ids if all((folder / f"{one}.json").is_file() for folder in folders.values())]
+    return {method: summary(read_all(folder, common)) for method, folder in folders.items()}
+
+
+def report_sequence(options: argparse.Namespace) -> dict[str, Any]:
+    """By method and length, where it was reached."""
+    rows: dict[str, Any] = {}
+    for method in options.methods:
+        rows[method] = {}
+        for length, folder, whole in _reached(method, options):
+            row = summary(read_all(folder, [case.id for case in cases(length)]))
+            largest = max(whole["changed"].values(), default=0.0)
+            rows[method][str(length)] = row | {"perplexity": whole["perplexity"], "changed": round(largest, 4)}
+    return rows
+
+
+def _reached(method: str, options: argparse.Namespace) -> Iterator[tuple[int, Path, dict[str, Any]]]:
+    for length in options.lengths:
+        folder = folder_of(method, options) / "sequence" / str(length)
+        if (folder / f"{WHOLE}.json").is_file():
+            yield length, folder, next(read_all(folder, [WHOLE]))
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """Measure what the command line names."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", required=True, help="names with settings, parted by commas")
     parser.add_argument("--model", default="smollm2-135m", help="a name of benchmarks/tools/models.py, or a folder")
     parser.add_argument("--edits", type=int, default=100, help="how many, one at a time")
-    parser.add_argument("--sequence", help="lengths, parted by commas: edits in sequence instead")
+    parser.add_argument("--sequence", default="", help="lengths, parted by commas: edits in sequence instead")
+    parser.add_argument("--part", default="1/1", help="2/3 is the second of three processes that share the work")
     parser.add_argument("--corpus", type=Path, default=data_folder() / "wikitext-2" / "valid.txt")
+    parser.add_argument("--text", type=Path, default=data_folder() / "wikitext-2" / "test.txt", help="for perplexity")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=runs_folder(), help="where records are kept")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--report", action="store_true", help="only make the results of what was measured")
     options = parser.parse_args()
-    try:
-        options.engine = open_model(options.model)
-        import torch
+    options.methods = options.method.split(",")
+    options.lengths = sorted(int(length) for length in options.sequence.split(",") if length)
+    part, _, options.parts = (int(one) if one.isdigit() else 1 for one in options.part.partition("/"))
+    options.first = part - 1
+    return options
 
-        torch.set_num_threads(options.threads)
-        rows = {}
-        for method in options.method.split(","):
-            base = options.out / "cases" / Path(options.model).name / method.replace(":", "-").replace(";", "-")
-            if options.sequence:
-                in_sequence(method, options, base / "sequence")
-                for length in options.sequence.split(","):
-                    rows[f"{method} after {length}"] = summary(read_all(base / "sequence" / length))
-            else:
-                one_at_a_time(method, options, base / "single")
-                rows[method] = summary(read_all(base / "single"))
-            _say(f"{method}: {rows[list(rows)[-1]]}")
+
+def main() -> int:
+    """Measure what the command line names."""
+    options = _options()
+    try:
+        if not options.report:
+            (in_sequence if options.lengths else one_at_a_time)(options)
+        rows = report_sequence(options) if options.lengths else report_single(options)
     except ScrError as error:
         _say(f"run.py: {error}")
         return error.exit_status
-    kind = "sequence" if options.sequence else "single"
-    told = {
-        "model": options.model,
-        "methods": options.method,
-        "corpus": options.corpus.name,
-        "threads": options.threads,
-    }
-    write_result(options.out / f"{kind}-{Path(options.model).name}.json", told, rows)
+    told = {"model": options.model, "methods": options.method, "corpus": options.corpus.name}
+    told |= {"processes": options.parts, "threads of each": options.threads}
+    path = options.out / f"{'sequence' if options.lengths else 'single'}-{Path(options.model).name}.json"
+    write_result(path, told, rows)
+    if options.lengths:
+        plot(rows, path.with_suffix(".png"))
     return 0
 
 

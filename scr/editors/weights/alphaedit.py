@@ -13,7 +13,7 @@ is symmetric, smaller, and exactly in the null space. Targets and layers are MEM
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from scr.editors import Traits
@@ -26,6 +26,7 @@ from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
 from scr.editors.weights.spread import contexts, keys_of, spread, target_of
 from scr.editors.weights.targets import TargetConfig
+from scr.engines import Engine
 from scr.errors import EditError
 
 if TYPE_CHECKING:
@@ -34,22 +35,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AlphaEditConfig:
-    """Settings, as published for Llama-3-8B.
+    """Settings, as published for Llama-3-8B; α and the targets' learning rate depend on the size of a model's numbers.
 
     Attributes:
         layers: in ascending order; None takes the model's default.
         contexts: how many contexts of 10 tokens stand before the prompt.
         threshold: eigenvalues of E[k kᵀ] below it count as zero.
-        ridge: α, how much a small change is preferred.
-        target: how z is sought.
+        ridge: α, how much a small change is preferred; None takes the model's default, 10 if it was not measured.
+        target: how z is sought; the rate is the model's default, 0.1 if it was not measured.
         moments: where E[k kᵀ] is taken from.
     """
 
     layers: tuple[int, ...] | None = None
     contexts: int = 5
     threshold: float = 2e-2
-    ridge: float = 10.0
-    target: TargetConfig = field(default_factory=lambda: TargetConfig(rate=0.1))
+    ridge: float | None = None
+    target: TargetConfig = field(default_factory=lambda: TargetConfig(rate=None))
     moments: MomentsConfig = field(default_factory=MomentsConfig)
 
 
@@ -64,6 +65,12 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
     )
     settings: ClassVar[type] = AlphaEditConfig
 
+    def __init__(self, engine: Engine, config: AlphaEditConfig | None = None) -> None:
+        """See :class:`WeightEditor`."""
+        super().__init__(engine, config)
+        # Eigenvectors take seconds, so they are kept, by layer, with the moment that they are of.
+        self._bases: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
     def tensors(self) -> tuple[str, ...]:
         """The second matrices of the layers' MLPs."""
         return tuple(self.host.architecture.weight(layer) for layer in self._layers())
@@ -76,12 +83,16 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
             for layer, moment in moments(self.host, layers, self.config.moments).items()
         }
         kept: dict[int, torch.Tensor] = {}
+        default, target = layers_of(self.host.architecture), self.config.target
+        ridge = default.ridge if self.config.ridge is None else self.config.ridge
+        if target.rate is None:
+            target = replace(target, rate=default.rate)
 
         def change(layer: int, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
-            return alphaedit_delta(free[layer], kept.get(layer), keys, residuals, self.config.ridge)
+            return alphaedit_delta(free[layer], kept.get(layer), keys, residuals, ridge)
 
         def update(requests: Sequence[Request], patch: Patch) -> None:
-            seek = target_of(self.host, layers[-1], prefixes, self.config.target)
+            seek = target_of(self.host, layers[-1], prefixes, target)
             spread(self.host, requests, layers, prefixes, seek, change, patch)
             new = {layer: keys_of(self.host, requests, layer, prefixes) for layer in layers}
             for layer, keys in new.items():
@@ -90,7 +101,10 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
         return update
 
     def _null_space(self, layer: int, moment: torch.Tensor) -> torch.Tensor:
-        basis = null_space(moment, self.config.threshold)
+        known, basis = self._bases.get(layer, (None, moment))
+        if known is None or not known.equal(moment):
+            basis = null_space(moment, self.config.threshold)
+            self._bases[layer] = moment, basis
         if not basis.shape[1]:
             raise EditError(
                 f"the usual keys of layer {layer} leave no direction free below {self.config.threshold:g}: "

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     import torch
 
 
+_RATE = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class TargetConfig:
     """How the vector is sought.
 
     Attributes:
         steps: most passes of the model.
-        rate: Adam's learning rate.
+        rate: Adam's learning rate; None takes the model's default where the method has one, else 0.5.
         decay: weight of ‖δ‖ / ‖start‖², which keeps the vector near where it began.
         clamp: most that ‖δ‖ may be, as a share of ‖start‖.
         divergence: weight of the KL divergence at the prompt of the subject's essence.
@@ -35,7 +38,7 @@ class TargetConfig:
     """
 
     steps: int = 25
-    rate: float = 0.5
+    rate: float | None = _RATE
     decay: float = 0.5
     clamp: float = 0.75
     divergence: float = 0.0625
@@ -89,7 +92,7 @@ def optimise(
     with still(host.network):
         start = host.states(rows_of(host.tokenizer, request, prefixes[:1]), [module])[module][1][0]
         delta = torch.zeros_like(start, requires_grad=True)
-        adam = torch.optim.Adam([delta], lr=config.rate)
+        adam = torch.optim.Adam([delta], lr=_RATE if config.rate is None else config.rate)
         norm, own = start.norm(), objective.essence(host)
         for step in range(config.steps):
             surprise, essence = objective.of_delta(host, module, delta)

@@ -16,7 +16,6 @@ from scr.editors.weights.lora import Lora
 from scr.editors.weights.memit import Memit, MemitConfig
 from scr.editors.weights.moments import MomentsConfig
 from scr.editors.weights.rome import Rome, RomeConfig, RRome
-from scr.editors.weights.targets import TargetConfig
 from scr.engines import Engine, Sampling
 
 from . import tiny
@@ -27,13 +26,12 @@ EDIT = Edit("The capital of France is Oslo.", "The capital of France is", "Oslo"
 NEIGHBOUR = "The chemical symbol for gold is"
 _MOMENTS = MomentsConfig(corpus=tiny.CORPUS, samples=20)
 
-# The edit is easy, so few contexts do; settings are else the published ones. AlphaEdit's ridge and rate are
-# published for Llama-3-8B: here they make a change too small to be seen.
+# The edit is easy, so few contexts do; settings are else the defaults.
 METHODS: dict[str, tuple[type[WeightEditor[Any]], Any]] = {
     "rome": (Rome, RomeConfig(contexts=1, moments=_MOMENTS)),
     "r-rome": (RRome, RomeConfig(contexts=1, moments=_MOMENTS)),
     "memit": (Memit, MemitConfig(contexts=1, moments=_MOMENTS)),
-    "alphaedit": (AlphaEdit, AlphaEditConfig(contexts=1, ridge=0.01, target=TargetConfig(), moments=_MOMENTS)),
+    "alphaedit": (AlphaEdit, AlphaEditConfig(contexts=1, moments=_MOMENTS)),
     "come": (Come, ComeConfig(contexts=1, moments=_MOMENTS)),
     "ft-m": (FtM, None),
     "lora": (Lora, None),
