@@ -198,5 +198,9 @@ def test_no_colour_where_it_is_not_wanted(scr: Scr, tmp_path: Path) -> None:
 def test_shell_completion(tmp_path: Path) -> None:
     asked = {"_SCR_COMPLETE": "complete_bash", "COMP_WORDS": "scr exp", "COMP_CWORD": "1", "HOME": str(tmp_path)}
     assert started(env=asked).stdout.split() == ["export"]
-    shown = started("--show-completion", "bash", env={"HOME": str(tmp_path)})
-    assert "complete_bash" in shown.stdout + shown.stderr
+    # Which shell it is for is read from the processes above; `exit` keeps bash from giving its place away.
+    command = ["bash", "-c", '"$@"; exit $?', "bash", sys.executable, str(ROOT / "cli.py"), "--show-completion"]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)}, timeout=120
+    )
+    assert "complete_bash" in shown.stdout, shown.stderr
