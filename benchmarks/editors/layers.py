@@ -52,9 +52,9 @@ def main() -> int:
             editor = open_method(options.method, engine, options.corpus, f"layers={layers}")
             records = []
             for case in some:
-                edited, seconds, size = applied(editor, case)
+                edited, cost = applied(editor, case)
                 with edited:
-                    records.append(record_of(case, measured(case, edited), seconds=seconds, peak_mib=size))
+                    records.append(record_of(case, measured(case, edited), **cost))
             row = summary(records)
             print(options.method, layers, json.dumps(row), flush=True)
             # Read again: another process may have written since.

@@ -76,10 +76,11 @@ def open_method(method: str, engine: TransformersEngine, corpus: Path, extra: st
     return open_editor(f"{name}:{';'.join(filter(None, settings))}".rstrip(":"), bench)
 
 
-def applied(editor: Editor, case: Case, edited: Edited | None = None) -> tuple[Edited, float, float | None]:
-    """The model with the case's edits, on top of earlier ones if there are any; seconds, and peak memory in MiB.
+def applied(editor: Editor, case: Case, edited: Edited | None = None) -> tuple[Edited, dict[str, Any]]:
+    """The model with the case's edits, on top of earlier ones if there are any, and what it took.
 
-    What a method does once for a model (contexts, statistics, opening a store) is in neither.
+    These are seconds, peak memory in MiB, and the relative change of each matrix that changed. What a method does once
+    for a model (contexts, statistics, opening a store) is not in them.
     """
     from torch import device
 
@@ -89,9 +90,12 @@ def applied(editor: Editor, case: Case, edited: Edited | None = None) -> tuple[E
         else:
             edited.add(case.edits)
         highest = held()
+    if not edited.reports:
+        return edited, {"seconds": None, "peak_mib": None, "changed": {}}
     report = edited.reports[-1]
     size = report.peak_bytes if editor.traits.changes_weights else highest
-    return edited, round(report.seconds, 3), None if size is None else round(size / 2**20, 1)
+    peak_mib = None if size is None else round(size / 2**20, 1)
+    return edited, {"seconds": round(report.seconds, 3), "peak_mib": peak_mib, "changed": report.changed}
 
 
 def measured(case: Case, edited: Edited) -> list[dict[str, Any]]:

@@ -64,10 +64,10 @@ def one_at_a_time(options: argparse.Namespace) -> None:
                 if method not in editors:
                     editors[method] = open_method(method, engine, options.corpus)
                 began = time.perf_counter()
-                edited, seconds, size = applied(editors[method], case)
+                edited, cost = applied(editors[method], case)
                 with edited:
-                    cost = {"seconds": round(seconds + targets.taken(), 3), "peak_mib": size}
-                    write(path, record_of(case, measured(case, edited), **cost, changed=edited.reports[-1].changed))
+                    cost = targets.charged(cost)
+                    write(path, record_of(case, measured(case, edited), **cost))
                 _say(f"{method} case {case.id}: {time.perf_counter() - began:.1f} s, {cost['seconds']} for the edit")
 
 
@@ -84,9 +84,9 @@ def in_sequence(options: argparse.Namespace) -> None:
         editor = open_method(method, engine, options.corpus)
         try:
             for number, case in enumerate(chosen[: missing[-1]], 1):
-                edited, seconds, size = applied(editor, case, edited)
-                reports.append({"seconds": seconds, "peak_mib": size})
-                _say(f"{method} edit {number}/{missing[-1]}: {seconds:.1f} s")
+                edited, cost = applied(editor, case, edited)
+                reports.append(cost)
+                _say(f"{method} edit {number}/{missing[-1]}: {cost['seconds']} s")
                 if number in missing:
                     _measure_all(chosen[:number], edited, reports, folder / str(number), options.text)
         finally:
@@ -99,8 +99,7 @@ def _measure_all(
 ) -> None:
     for case, report in zip(some, reports, strict=True):
         write(folder / f"{case.id}.json", record_of(case, measured(case, edited), **report))
-    norms = edited.reports[-1].changed
-    write(folder / f"{WHOLE}.json", {"perplexity": perplexity(edited, text), "changed": norms})
+    write(folder / f"{WHOLE}.json", {"perplexity": perplexity(edited, text), "changed": reports[-1]["changed"]})
 
 
 def folder_of(method: str, options: argparse.Namespace) -> Path:

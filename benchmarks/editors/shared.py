@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -13,18 +14,28 @@ from scr.editors.weights.host import Host
 from scr.editors.weights.requests import Request
 
 
+@dataclass(slots=True)
+class _Known:
+    """A target, the seconds it took, and the most memory of the application that sought it."""
+
+    target: targets.Target
+    seconds: float
+    peak_mib: float = 0.0
+
+
 class Targets:
-    """Targets of the latest edit, and the time that the latest application was spared by them.
+    """Targets of the latest edit, and what they cost.
 
     ROME and R-ROME, and MEMIT, CoME and (with the same settings) AlphaEdit, seek the same vector in the same way, and
-    it takes most of their time. What was spared is to be added to what an application took.
+    it takes most of their time. What an application is spared is added to its cost.
     """
 
     def __init__(self) -> None:
         """Begin with none."""
-        self.spared = 0.0
         self._prompt = ""
-        self._known: dict[Any, tuple[targets.Target, float]] = {}
+        self._known: dict[Any, _Known] = {}
+        self._sought: list[_Known] = []
+        self._found: list[_Known] = []
 
     def optimise(
         self,
@@ -40,17 +51,24 @@ class Targets:
             self._prompt, self._known = request.prompt, {}
         key = (host.name, request, module, tuple(prefixes), config, answer)
         if key in self._known:
-            self.spared += self._known[key][1]
+            self._found.append(self._known[key])
         else:
             began = time.perf_counter()
-            found = targets.optimise(host, request, module, prefixes, config, answer)
-            self._known[key] = found, time.perf_counter() - began
-        return self._known[key][0]
+            target = targets.optimise(host, request, module, prefixes, config, answer)
+            self._known[key] = _Known(target, time.perf_counter() - began)
+            self._sought.append(self._known[key])
+        return self._known[key].target
 
-    def taken(self) -> float:
-        """Seconds that were spared since this was last asked."""
-        spared, self.spared = self.spared, 0.0
-        return spared
+    def charged(self, cost: dict[str, Any]) -> dict[str, Any]:
+        """What the latest application would have cost without the targets that it found here."""
+        for known in self._sought:
+            known.peak_mib = cost["peak_mib"] or 0.0
+        if self._found:
+            seconds = round(cost["seconds"] + sum(known.seconds for known in self._found), 3)
+            highest = max(cost["peak_mib"] or 0.0, *(known.peak_mib for known in self._found))
+            cost = cost | {"seconds": seconds, "peak_mib": highest or None}
+        self._sought, self._found = [], []
+        return cost
 
 
 @contextmanager
