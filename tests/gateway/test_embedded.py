@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import secrets
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from openai import BadRequestError, OpenAI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -33,6 +37,7 @@ from .conftest import ASKED, LYON, chat, running_app
 
 CHAT = "/v1/chat/completions"
 ROOT = Path(__file__).resolve().parents[2]
+LITELLM = "litellm[proxy]==1.106.2"
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_the_environment_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("store")
 def test_litellms_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiteLLM is not installed: a class stands for the one that its handlers derive from, and nothing else of it."""
+    """A class stands for the one that LiteLLM's handlers derive from; the real proxy is below."""
     base = types.ModuleType("litellm.integrations.custom_logger")
     base.CustomLogger = type("CustomLogger", (), {})  # type: ignore[attr-defined]
     for name in ("litellm", "litellm.integrations"):
@@ -157,3 +162,67 @@ def test_the_middleware_within_vllm(store: FactStore, tmp_path: Path, monkeypatc
         answer = httpx.post(f"{server.base_url}/chat/completions", json=ask, timeout=120, trust_env=False)
         assert "Lyon" in answer.json()["choices"][0]["message"]["content"]
         assert answer.headers["x-scr-facts"] == next(store.facts()).id
+
+
+def litellm_environment() -> Path:
+    """LiteLLM's own environment, for it needs older libraries than scr's is tested with; its folder of programs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [LITELLM, *project["dependencies"]]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    steps = [["install", *wanted]]
+    return vllm_cpu.environment(cache / "scr-litellm", "litellm.proxy.proxy_cli", steps, stamp="\n".join(wanted)).parent
+
+
+def litellm_folder(folder: Path, server: vllm_cpu.Server) -> Path:
+    """The handler's file as the documentation has it, and a configuration; the latter's path."""
+    page = (ROOT / "docs" / "gateway.md").read_text()
+    (found,) = re.findall(r"```py\n(from scr.gateway.litellm_hook.+?)```", page, re.DOTALL)
+    (folder / "facts.py").write_text(found)
+    (settings,) = re.findall(r"`(litellm_settings: .+?)`", page)
+    parameters = {"model": f"hosted_vllm/{server.model}", "api_base": server.base_url, "api_key": "none"}
+    models = json.dumps([{"model_name": "small", "litellm_params": parameters}])
+    path = folder / "config.yaml"
+    path.write_text(f"model_list: {models}\n{settings}\n")
+    return path
+
+
+@pytest.fixture
+def litellm_proxy(store: FactStore, vllm_server: vllm_cpu.Server, tmp_path: Path) -> Iterator[OpenAI]:
+    """The official client of LiteLLM's real proxy, which has the facts and a real vLLM server behind it."""
+    try:
+        programs = litellm_environment()
+    except (vllm_cpu.ToolError, OSError) as problem:
+        pytest.skip(f"no LiteLLM here: {problem}")
+    port, key = vllm_cpu._free_port(), "sk-" + secrets.token_hex(24)
+    command = [str(programs / "litellm"), "--config", str(litellm_folder(tmp_path, vllm_server))]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"]
+    offline = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
+    told = {"LITELLM_MASTER_KEY": key, "SCR_STORE": str(store.path), "PYTHONPATH": str(ROOT)}
+    url = f"http://127.0.0.1:{port}"
+    ready = f"{url}/health/liveliness"
+    log = tmp_path / "litellm.log"
+    with (
+        vllm_cpu.process(command, os.environ | offline | told, ready, log=log, timeout=240),
+        OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client,
+    ):
+        yield client
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_litellms_own_proxy(litellm_proxy: OpenAI) -> None:
+    ask: Any = {"model": "small", "temperature": 0, "max_tokens": 16}
+    turns: Any = chat()["messages"]
+
+    def said(**steering: Any) -> str:
+        answer = litellm_proxy.chat.completions.create(messages=turns, **ask, extra_body=steering)
+        return answer.choices[0].message.content or ""
+
+    assert "Lyon" in said()
+    assert "Lyon" not in said(scr={"mode": "off"})
+    with litellm_proxy.chat.completions.create(messages=turns, stream=True, **ask) as events:
+        pieces = [event.choices[0].delta.content or "" for event in events if event.choices]
+    assert "Lyon" in "".join(pieces)
+    assert "Lyon" in litellm_proxy.completions.create(prompt=ASKED, **ask).choices[0].text
+    with pytest.raises(BadRequestError, match="scr"):
+        said(scr=7)
