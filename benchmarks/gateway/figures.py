@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,36 +119,31 @@ def _quantiles(rounds: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.asarray(np.percentile(np.concatenate(rounds), [50, 99]))
 
 
-def document(parts: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-    """Rows as they are written."""
-    return {part: [asdict(one) for one in rows] for part, rows in parts.items()}
-
-
-def plot(parts: Mapping[str, Sequence[Row]], path: Path) -> None:
-    """For each part: what is added to the first event, and the share of the bare throughput."""
+def plot(rows: Sequence[Row], title: str, path: Path) -> None:
+    """What is added to the first event, and the share of the bare throughput, by the number of clients."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(2, len(parts), figsize=(6 * len(parts), 7), squeeze=False)
-    for column, (part, rows) in enumerate(parts.items()):
-        compared = [one for one in rows if one.added_ms and one.throughput_share]
-        added, share = panels[0][column], panels[1][column]
-        for server in dict.fromkeys(one.server for one in compared):
-            some = [one for one in compared if one.server == server]
-            clients = [one.clients for one in some]
-            line = added.plot(clients, [one.added_ms["median"][0] for one in some], "o-", label=server)[0]
-            added.plot(clients, [one.added_ms["p99"][0] for one in some], "v:", color=line.get_color())
-            share.plot(clients, [one.throughput_share[0] for one in some], "o-", color=line.get_color())
-        added.set(title=part, ylabel="ms added to the first event\n(median; dotted: 99th percentile)", yscale="symlog")
-        for level in (15, 40):
-            added.axhline(level, color="grey", linewidth=0.8, linestyle="--")
-        share.axhline(0.95, color="grey", linewidth=0.8, linestyle="--")
-        share.set(ylabel="share of the bare throughput", xlabel="clients", ylim=(0, 1.15))
-        for panel in (added, share):
-            panel.set_xscale("log", base=2)
-            panel.grid(alpha=0.3)
-        added.legend(frameon=False)
+    figure, (added, share) = plt.subplots(1, 2, figsize=(11, 4.5))
+    compared = [(one, one.added_ms, one.throughput_share) for one in rows if one.added_ms and one.throughput_share]
+    for server in dict.fromkeys(one.server for one, *_ in compared):
+        some = [each for each in compared if each[0].server == server]
+        clients = [one.clients for one, *_ in some]
+        line = added.plot(clients, [more["median"][0] for _, more, _ in some], "o-", label=server)[0]
+        added.plot(clients, [more["p99"][0] for _, more, _ in some], "v:", color=line.get_color())
+        share.plot(clients, [shares[0] for *_, shares in some], "o-", color=line.get_color())
+    for level in (15, 40):
+        added.axhline(level, color="grey", linewidth=0.8, linestyle="--")
+    share.axhline(0.95, color="grey", linewidth=0.8, linestyle="--")
+    added.set(ylabel="ms added to the first event (dotted: 99th percentile)", yscale="symlog")
+    share.set(ylabel="share of the bare throughput", ylim=(0, 1.15))
+    for panel in (added, share):
+        panel.set_xscale("log", base=2)
+        panel.set_xlabel("clients")
+        panel.grid(alpha=0.3)
+    added.legend(frameon=False)
+    figure.suptitle(title)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

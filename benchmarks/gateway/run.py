@@ -1,5 +1,7 @@
 """What the gateway costs: ``python -m benchmarks.gateway.run --cache FOLDER``.
 
+Each part writes results/latency-PART.json.
+
 In each part the same closed loops of clients ask a model server directly, and the same server through the gateway,
 with 0, 10 and 100 % of the questions about stored facts, in rounds that take turns. Every answer is a stream of as many
 tokens. Nothing is pinned to cores unless an option says so: clients, gateway and model server share them all.
@@ -24,13 +26,14 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from benchmarks.common import write_result
-from benchmarks.gateway.figures import Round, Row, document, plot, row
+from benchmarks.gateway.figures import Round, Row, plot, row
 from benchmarks.gateway.load import closed_loop
 from benchmarks.gateway.questions import Questions
 from benchmarks.gateway.servers import Serving, gateway, litellm, litellm_environment, on_cores, stand_in
@@ -42,7 +45,8 @@ from scr.facts import NewFact
 from scr.store import FactStore
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("stub", "vllm", "memory")
+TITLES = {"stub": "before a stand-in for a model server", "vllm": "before vLLM on the CPU"}
+PARTS = (*TITLES, "memory")
 _FEW = 5_000
 _WARM_SECONDS = 2.0
 
@@ -179,16 +183,15 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     given = options(arguments)
     measurement = Measurement(given)
-    parts = {name: measurement.part(name) for name in given.parts if name != "memory"}
-    results: dict[str, Any] = document(parts)
-    if "memory" in given.parts:
-        results["memory"] = measurement.memory()
-        print(results["memory"])
-    hidden = {"cache", "out", "litellm"}
-    parameters = {name: value for name, value in vars(given).items() if name not in hidden}
-    write_result(given.out / "latency.json", parameters, results)
-    if parts:
-        plot(parts, given.out / "latency.png")
+    parameters = {
+        name: value for name, value in vars(given).items() if name not in {"cache", "out", "parts", "litellm"}
+    }
+    for part in given.parts:
+        rows = [] if part == "memory" else measurement.part(part)
+        results: Any = [asdict(one) for one in rows] or measurement.memory()
+        write_result(given.out / f"latency-{part}.json", {"part": part, **parameters}, results)
+        if rows:
+            plot(rows, f"{part}: {TITLES[part]}", given.out / f"latency-{part}.png")
 
 
 if __name__ == "__main__":

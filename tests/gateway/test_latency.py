@@ -106,12 +106,12 @@ def test_the_command(tmp_path: Path) -> None:
             "1",
         ]
     )
-    document = json.loads((tmp_path / "out" / "latency.json").read_text("utf-8"))
-    rows = {one["server"]: one for one in document["results"]["stub"]}
+    document = json.loads((tmp_path / "out" / "latency-stub.json").read_text("utf-8"))
+    rows = {one["server"]: one for one in document["results"]}
     assert set(rows) == {"bare", "gateway 100 %", "gateway off"}
     assert all(one["requests"] and not one["errors"] for one in rows.values())
     assert rows["gateway 100 %"]["edited"] > 0.5  # some of the questions are hard to tell
     assert rows["gateway off"]["edited"] == rows["bare"]["edited"] == 0
     assert document["parameters"]["facts"] == 20
     assert str(tmp_path) not in json.dumps(document)
-    assert (tmp_path / "out" / "latency.png").stat().st_size
+    assert (tmp_path / "out" / "latency-stub.png").stat().st_size
