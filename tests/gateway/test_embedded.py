@@ -226,3 +226,10 @@ def test_litellms_own_proxy(litellm_proxy: OpenAI) -> None:
     assert "Lyon" in litellm_proxy.completions.create(prompt=ASKED, **ask).choices[0].text
     with pytest.raises(BadRequestError, match="scr"):
         said(scr=7)
+    raw = litellm_proxy.chat.completions.with_raw_response.create(messages=turns, **ask)
+    assert not [name for name in raw.headers if name.lower().startswith("x-scr")], "as the documentation says"
+    other: Any = litellm_proxy.post("/messages", cast_to=object, body={**ask, "messages": turns})
+    assert "Lyon" not in other["content"][0]["text"]
+    response = litellm_proxy.responses.create(model="small", input=ASKED, max_output_tokens=16)
+    assert response.output_text
+    assert "Lyon" not in response.output_text
