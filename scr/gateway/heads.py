@@ -16,6 +16,9 @@ HEAD_SECONDS = 20.0
 HEAD_BYTES = 2**16
 """How long a head may be; what comes in its first packet is not counted."""
 
+IDLE_SECONDS = 15
+"""How long a connection is kept between requests: longer than clients do (httpx: 5 s), or it ends as one is sent."""
+
 
 class BoundedHeads(HttpToolsProtocol):
     """Uvicorn's protocol with a limit on heads, in seconds and in bytes.
@@ -31,6 +34,7 @@ class BoundedHeads(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        self.timeout_keep_alive = IDLE_SECONDS
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -26,6 +26,7 @@ import psutil
 import pytest
 
 from benchmarks.common import write_result
+from scr.gateway import heads
 
 from .conftest import ASKED, LYON, Open, Running, chat
 from .recorder import EVENTS, Handler, Recorder
@@ -248,6 +249,21 @@ def test_the_next_head_has_as_much_time_and_an_answer_all_it_needs(
     assert status_of(one) == (408, "slow_request")
     upstream.answer = usual
     nothing_left()
+
+
+def test_an_idle_connection_is_kept_for_longer_than_clients_use_it(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = httpx.Limits().keepalive_expiry
+    assert patience
+    assert heads.HEAD_SECONDS > heads.IDLE_SECONDS >= 2 * patience
+    monkeypatch.setattr("scr.gateway.heads.IDLE_SECONDS", 0.5)
+    with connected(gateway) as one:
+        one.sendall(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 404 " in one.recv(4096)
+        begun = time.monotonic()
+        assert one.recv(4096) == b""
+        assert time.monotonic() - begun < 4, "it is this time that counts"
 
 
 def test_what_is_left_of_a_refused_body_is_not_waited_for(
