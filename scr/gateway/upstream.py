@@ -85,7 +85,7 @@ class Upstream:
             Refusal: there is no answer.
         """
         try:
-            response = await self._client.send(request, stream=True)
+            response = await self._send(request, stream=True)
         except httpx.HTTPError as error:
             raise refusal_of_transport(error) from error
         if response.is_redirect:
@@ -98,9 +98,16 @@ class Upstream:
         request = httpx.Request("GET", self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + b"/health"))
         request.extensions["timeout"] = httpx.Timeout(2.0).as_dict()
         try:
-            return (await self._client.send(request)).status_code == 200
+            return (await self._send(request)).status_code == 200
         except httpx.HTTPError:
             return False
+
+    async def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        try:
+            return await self._client.send(request, stream=stream)
+        except AttributeError as error:
+            # What httpx says (anyio 4 with uvloop) of a connection that was reset as soon as it was made.
+            raise httpx.ConnectError("reset", request=request) from error
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -95,7 +96,7 @@ class Crowd:
             try:
                 async for part in answer.aiter_raw():
                     raw += part
-            except httpx.RemoteProtocolError:
+            except (httpx.RemoteProtocolError, httpx.ReadError):
                 whole = False
         assert answer.headers["X-SCR-Decision"] == ("edited" if in_scope else "passed")
         fate: Fate = "refused"
@@ -114,9 +115,12 @@ class Crowd:
 
 
 def _of_events(raw: bytes) -> str:
-    data = [line[6:] for line in raw.split(b"\n") if line.startswith(b"data: {")]
-    events = [json.loads(one) for one in data if one.endswith(b"}")]  # the last one may have been cut in two
-    return "".join(one["choices"][0]["text"] for one in events if one.get("choices"))
+    text = ""
+    for line in raw.split(b"\n"):
+        with suppress(ValueError):  # the last one may have been cut in two
+            if line.startswith(b"data: {"):
+                text += "".join(choice["text"] for choice in json.loads(line[6:]).get("choices", ()))
+    return text
 
 
 def _check_refusal(answer: httpx.Response, raw: bytes, token: str) -> None:

@@ -29,7 +29,7 @@ def echoing(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """The server, ready."""
     process = subprocess.Popen([sys.executable, "-m", "tests.gateway.echo", str(log), str(port)], cwd=ROOT)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
