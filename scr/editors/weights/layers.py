@@ -35,7 +35,7 @@ class Layers:
 # By number of blocks, width of the residual stream and width of a key; benchmarks/log.md has the sweeps, and what was
 # not swept.
 _MEASURED: dict[tuple[int, int, int], Layers] = {
-    # SmolLM2-135M: s is 2 to 4, and ‖h‖ is about 150 over 576 components, so that 25 steps of 0.1 end far from the target.
+    # SmolLM2-135M: s is 2 to 4, and ‖h‖ is about 150 over 576 components: 25 steps of 0.1 end far from the target.
     (30, 576, 1536): Layers(one=5, several=(4, 5, 6, 7, 8), tuned=20, ridge=0.1, rate=0.5),
 }
 
