@@ -133,7 +133,7 @@ class FactStore:
                 if known and known != identify(encoder):
                     raise EncoderMismatch(
                         f"the store {self.path} holds vectors of {known.name} ({known.revision}), not of "
-                        f"{encoder.name} ({encoder.revision}): run `scr store rebuild`, "
+                        f"{encoder.name} ({encoder.revision}): run `scr store rebuild --encoder {encoder.name}`, "
                         f"or open it with --encoder {known.name}"
                     )
                 self._encoder, self._searcher = encoder, None
@@ -275,7 +275,9 @@ class FactStore:
 
         Others may write meanwhile; with the store's former encoder they can no longer when this is done.
         """
-        opened = self._open_encoder(encoder)
+        known = self.ledger.encoder()
+        open_it = _encoder_opener(encoder) if encoder else self._open_encoder
+        opened = open_it(known.name if known else None)
         embed_afresh(self.ledger, identify(opened), opened, self.path, progress)
         self._encoder, self._searcher = opened, None
         self.searcher.rebuild()

@@ -15,7 +15,7 @@ import pytest
 
 from scr.errors import Conflict, EncoderMismatch, UnknownFact, UsageError
 from scr.facts import NewFact
-from scr.store import FactStore
+from scr.store import FactStore, identify
 
 from .kept import KeptEncoder
 
@@ -259,12 +259,27 @@ def test_another_encoder_is_refused(store: FactStore, open_store: OpenStore, kep
     other = KeptEncoder(kept.name, "another revision", kept.dimensions, kept.vectors, kept)
     stranger = open_store(encoder=other)
     for work in (lambda: stranger.add(NewFact(TEXTS[1])), lambda: stranger.search([TEXTS[0]], 1)):
-        with pytest.raises(EncoderMismatch, match="run `scr store rebuild`, or open it with --encoder"):
+        with pytest.raises(EncoderMismatch, match="run `scr store rebuild --encoder all-MiniLM-L6-v2`, or open"):
             work()
     assert [fact.text for fact in store.facts()] == [TEXTS[0]]
     assert stranger.rebuild() == 1
     assert answers(stranger)
     assert stranger.ledger.encoder() == dataclasses.replace(store.ledger.encoder(), revision="another revision")
+
+
+def test_a_rebuild_keeps_the_stores_encoder_unless_told_otherwise(
+    open_store: OpenStore, kept: KeptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = KeptEncoder("my/encoder", "1", kept.dimensions, kept.vectors, kept)
+    made = open_store(encoder=other)
+    made.add(NewFact(TEXTS[0]))
+    monkeypatch.setattr("scr.encoder.open_encoder", lambda name=None: other if name == other.name else kept)
+    with FactStore.open(made.path) as store:  # names no encoder, as `scr store rebuild` does
+        store.rebuild()
+        assert store.ledger.encoder() == identify(other)
+    with FactStore.open(made.path, encoder=other.name) as store:
+        store.rebuild(kept.name)
+        assert store.ledger.encoder() == identify(kept)
 
 
 def test_a_process_with_the_old_encoder_notices_a_rebuild(open_store: OpenStore, kept: KeptEncoder) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from scr.commands import opening
 from scr.commands.opening import opened_store
-from scr.commands.options import NAMESPACE, ApiKey, BaseUrl, EncoderName, Json, Namespace, Store
+from scr.commands.options import NAMESPACE, ApiKey, BaseUrl, Json, Namespace, Store
 from scr.commands.output import dim, note, say, say_json, styled
 
 store = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after a store: info, verify, rebuild.")
@@ -66,17 +68,25 @@ def verify(store: Store = None, json_: Json = False) -> None:
         for flaw in flaws[:20] if not json_ else ():
             note(flaw)
         if not json_:
-            note(f"{len(flaws):,} problems: the index is mended by `scr store rebuild`, the ledger from a backup")
+            found = f"{len(flaws):,} problem{'s' * (len(flaws) != 1)}"
+            note(f"{found}: the index is mended by `scr store rebuild`, the ledger from a backup")
         raise typer.Exit(1)
 
 
 @store.command()
-def rebuild(store: Store = None, encoder: EncoderName = None, json_: Json = False) -> None:
+def rebuild(
+    store: Store = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", metavar="FOLDER|ID", help="Text encoder to change to. [default: the store's own]"),
+    ] = None,
+    json_: Json = False,
+) -> None:
     """Embed every fact afresh and build the index anew.
 
-    With --encoder, another encoder takes the place of the store's.
+    Examples:
 
-    Example:
+      scr store rebuild
 
       scr store rebuild --encoder ./my-encoder
     """

@@ -76,7 +76,7 @@ def eval_(
     ] = "",
     prompts: options.Prompts = None,
     top_k: options.TopK = 10,
-    encoder: options.EncoderName = None,
+    encoder: options.MeasuredEncoder = None,
     lint: Annotated[bool, typer.Option("--lint", help="List what is wrong with the data sets, and stop.")] = False,
     compare: Annotated[
         list[Path] | None,

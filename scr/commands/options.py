@@ -39,6 +39,15 @@ EncoderName = Annotated[
         rich_help_panel="Store",
     ),
 ]
+MeasuredEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        envvar="SCR_ENCODER",
+        metavar="FOLDER|ID",
+        help="Text encoder. [default: the shipped all-MiniLM-L6-v2]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 AsOf = Annotated[
     str | None,

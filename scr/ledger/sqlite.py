@@ -208,7 +208,8 @@ class SQLiteLedger:
             elif known and known != encoder:
                 raise EncoderMismatch(
                     f"the ledger {self._path} holds vectors of {known.name} ({known.revision}), not of {encoder.name} "
-                    f"({encoder.revision}): run `scr store rebuild`, or open it with --encoder {known.name}"
+                    f"({encoder.revision}): run `scr store rebuild --encoder {encoder.name}`, "
+                    f"or open it with --encoder {known.name}"
                 )
             value = json.dumps(dataclasses.asdict(encoder))
             db.execute("INSERT INTO meta VALUES ('encoder', ?1) ON CONFLICT DO UPDATE SET value = ?1", (value,))
