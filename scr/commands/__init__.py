@@ -72,8 +72,15 @@ def _explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; what was acknowledged is kept", _INTERRUPTED
     if isinstance(error, OSError):
-        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+        return _of_files(error), 1
     return f"internal error ({type(error).__name__}: {error}): run it again with --debug and report what it prints", 1
+
+
+def _of_files(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is None:
+        return f"{reason}: check files, disk and network, or run it again with --debug"
+    return f"cannot use {os.fsdecode(error.filename)} ({reason}): check the path, its permissions and the disk"
 
 
 def _fail(message: str, status: int) -> int:

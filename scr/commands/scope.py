@@ -38,7 +38,7 @@ def eval_(
     scope: options.Scope = None,
     threshold: options.Threshold = None,
     top_k: options.TopK = 10,
-    encoder: options.EncoderName = None,
+    encoder: options.MeasuredEncoder = None,
     plots: Annotated[
         Path | None,
         typer.Option("--plots", metavar="FOLDER", help="Draw precision against recall, and scores by kind."),
@@ -56,6 +56,8 @@ def eval_(
     """
     from scr.evaluation.scope import report
 
+    if plots:
+        plots.mkdir(parents=True, exist_ok=True)  # before the work, so that a slip of the pen costs none
     data, decided, speed, classifier = _decide(facts, queries, scope, threshold, top_k, encoder)
     figures = asdict(report(decided, speed))
     if plots:
@@ -84,7 +86,7 @@ def calibrate(
     ] = 0.01,
     scope: options.Scope = None,
     top_k: options.TopK = 10,
-    encoder: options.EncoderName = None,
+    encoder: options.MeasuredEncoder = None,
     json_: options.Json = False,
 ) -> None:
     """Set a classifier's threshold by an error budget.
@@ -140,7 +142,7 @@ def train(
         typer.Option("--pairs", metavar="N", min=64, help="With --data: most pairs in a stage, for a trial."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the order of the queries.")] = 0,
-    encoder: options.EncoderName = None,
+    encoder: options.MeasuredEncoder = None,
     json_: options.Json = False,
 ) -> None:
     """Train the classifier on labelled queries of your own.
@@ -197,7 +199,6 @@ def _draw(decided: Sequence[Decided], classifier: str, title: str, folder: Path)
     kinds = [one.labelled.kind for one in decided]
     scores = {"nearest fact's cosine": [one.cosine for one in decided], classifier: [one.score for one in decided]}
     rankings = [Ranking(name, np.array(values), in_scope, kinds) for name, values in scores.items()]
-    folder.mkdir(parents=True, exist_ok=True)
     written = draw({title: rankings}, folder / "scope")
     for path in written:
         note(f"wrote {path}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scr.context import ContextBuilder
 from scr.encoder import Encoder
-from scr.errors import UsageError
+from scr.errors import FactError, UsageError
 from scr.facts import NewFact
 from scr.pipeline import DEFAULT_K, Decision, Pipeline
 from scr.scope import ScopeClassifier
@@ -61,24 +61,40 @@ def read_labelled(facts: Path, queries: Path) -> LabelledSet:
     Raises:
         UsageError: a file cannot be read, a line is not of that shape, or names an unknown fact.
     """
-    texts: dict[str, str] = {}
-    for where, record in _records(facts):
-        texts[_string(record, "id", where)] = NewFact.of({"text": _string(record, "text", where)}).text
-    if not texts:
-        raise UsageError(f'{facts} holds no facts: write {{"id": "1", "text": "…"}} lines')
+    texts, ids = _read_facts(facts)
     asked = []
     for where, record in _records(queries):
         applying = record.get("facts", [])
         if not isinstance(applying, list):
             raise UsageError(f'{where}: "facts" has to be a list of ids, empty for none')
-        ids = frozenset(map(str, applying))
-        if unknown := ids - texts.keys():
-            raise UsageError(f"{where}: no fact in {facts.name} has the id {sorted(unknown)[0]!r}")
-        kind = record.get("kind") or ("in scope" if ids else "out of scope")
-        asked.append(Labelled(_string(record, "query", where), ids, str(kind)))
+        if unknown := sorted({str(one) for one in applying} - ids.keys()):
+            raise UsageError(f"{where}: no fact in {facts.name} has the id {unknown[0]!r}")
+        right = frozenset(ids[str(one)] for one in applying)
+        kind = record.get("kind") or ("in scope" if right else "out of scope")
+        asked.append(Labelled(_string(record, "query", where), right, str(kind)))
     if not asked:
         raise UsageError(f'{queries} holds no queries: write {{"query": "…", "facts": ["1"], "kind": "…"}} lines')
     return LabelledSet(texts, tuple(asked))
+
+
+def _read_facts(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Texts by id, each once, and for every id of the file that of its text: a store keeps equal texts once."""
+    texts: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    by_text: dict[str, str] = {}
+    for where, record in _records(path):
+        name = _string(record, "id", where)
+        try:
+            text = NewFact.of({"text": _string(record, "text", where)}).text
+        except FactError as error:
+            raise UsageError(f"{where}: {error}") from None
+        if name in ids and texts[ids[name]] != text:
+            raise UsageError(f"{where}: another fact has the id {name!r} already: give each its own")
+        ids[name] = by_text.setdefault(text, name)
+        texts.setdefault(ids[name], text)
+    if not ids:
+        raise UsageError(f'{path} holds no facts: write {{"id": "1", "text": "…"}} lines')
+    return texts, ids
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -92,11 +108,11 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     raise ValueError("not a JSON object")
                 yield f"{path}, line {number}", record
     except OSError as error:
-        raise UsageError(f"cannot read {path} ({error.strerror})") from None
+        raise UsageError(f"cannot read {path} ({error.strerror}): correct the path") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8: convert it") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}, line {number}: not a JSON object ({error})") from None
+        raise UsageError(f"{path}, line {number}: not a JSON object ({error}): mend it") from None
 
 
 def _string(record: dict[str, Any], name: str, where: str) -> str:

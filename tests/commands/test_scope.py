@@ -58,6 +58,12 @@ def test_eval_draws(scr: Scr, files: tuple[str, ...], tmp_path: Path) -> None:
     assert "scope-precision.png" in ran.err
 
 
+def test_plots_need_a_folder(scr: Scr, files: tuple[str, ...], tmp_path: Path) -> None:
+    ran = scr("scope", "eval", *files, "--plots", tmp_path / "facts.jsonl")
+    assert (ran.status, ran.out, len(ran.err.splitlines())) == (1, "", 1)
+    assert f"cannot use {tmp_path / 'facts.jsonl'} (file exists): check the path" in ran.err
+
+
 def test_a_threshold_needs_weights_to_be_kept_beside(scr: Scr, files: tuple[str, ...], tmp_path: Path) -> None:
     ran = scr("scope", "calibrate", *files, "--scope", "cosine", "-o", str(tmp_path / "out"))
     assert ran.status == 2

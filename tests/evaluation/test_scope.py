@@ -148,6 +148,14 @@ def test_labelled_files_are_read(tmp_path: Path) -> None:
     )
 
 
+def test_ids_of_one_text_are_one_fact(tmp_path: Path) -> None:
+    facts = written(tmp_path / "f", [{"id": 1, "text": "Tea is green."}, {"id": 2, "text": "Tea is green. "}])
+    queries = written(tmp_path / "q", [{"query": "What is tea?", "facts": [2]}])
+    data = read_labelled(facts, queries)
+    assert data.facts == {"1": "Tea is green."}
+    assert data.queries[0].facts == {"1"}
+
+
 @pytest.mark.parametrize(
     ("facts", "queries", "message"),
     [
@@ -159,6 +167,8 @@ def test_labelled_files_are_read(tmp_path: Path) -> None:
         ([{"id": "1", "text": "t"}], ["{"], "q, line 1: not a JSON object"),
         ([{"id": "1", "text": "t"}], [[1]], "q, line 1: not a JSON object"),
         ([{"id": "1", "text": "t"}], [{"query": ""}], '"query" is missing'),
+        ([{"id": "1", "text": "t"}, {"id": "1", "text": "u"}], [{"query": "q"}], "f, line 2: another fact has the id"),
+        ([{"id": "1", "text": "t\u0007"}], [{"query": "q"}], "f, line 1: the text holds the control character"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, facts: list[object], queries: list[object], message: str) -> None:
