@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import platform
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,14 @@ from scr.errors import ScrError
 from scr.version import __version__
 
 _CORE = ("faiss-cpu", "numpy", "onnxruntime", "tokenizers", "typer")
-_EXTRAS = {"local": ("torch", "transformers", "gguf"), "vllm": ("vllm",)}
+_EXTRAS = {
+    "local": ("torch", "transformers", "gguf"),
+    "serve": ("starlette", "uvicorn", "prometheus-client"),
+    "eval": ("datasets", "matplotlib", "scipy"),
+    "editors": ("torch", "transformers", "peft"),
+    "langchain": ("langchain-core",),
+    "vllm": ("vllm",),
+}
 _SMALL_DISK = 1 << 30
 
 
@@ -55,11 +61,12 @@ def _libraries() -> Finding:
     return Finding("libraries", True, ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _CORE))
 
 
-def _extra(name: str, modules: tuple[str, ...]) -> Finding:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
-    if missing:
+def _extra(name: str, distributions: tuple[str, ...]) -> Finding:
+    try:
+        there = ", ".join(f"{one} {importlib.metadata.version(one)}" for one in distributions)
+    except importlib.metadata.PackageNotFoundError:
         return Finding(f"[{name}]", None, f"not installed: pip install 'scr-edit[{name}]'")
-    return Finding(f"[{name}]", True, ", ".join(f"{one} {importlib.metadata.version(one)}" for one in modules))
+    return Finding(f"[{name}]", True, there)
 
 
 def _encoder() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import tomllib
 from pathlib import Path
 
 from .conftest import Scr
 from .standin import StandIn
 
+ROOT = Path(__file__).resolve().parents[2]
 LYON = "The capital of France is Lyon."
 
 
@@ -59,6 +61,8 @@ def test_doctor(scr: Scr, tmp_path: Path) -> None:
     assert {"python", "scr", "libraries", "encoder", "store", "disk"} <= {*found}
     assert all({*one} == {"name", "ok", "detail"} for one in found.values())
     assert found["encoder"]["ok"] is True
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert {name for name in found if name.startswith("[")} == {f"[{extra}]" for extra in extras if extra != "dev"}
     assert not (tmp_path / "store").exists(), "looking changes nothing"
     scr("add", LYON)
     assert "1 fact" in scr("doctor").out
