@@ -99,7 +99,7 @@ class Changes:
         operations = self._transaction.undoable(count)
         if len(operations) < count:
             raise UsageError(
-                f"there are {len(operations)} operations to undo in namespace {self._namespace!r}, not {count}: "
+                f"only {len(operations)} of {count} operations can be undone in namespace {self._namespace!r}: "
                 "see `scr log`"
             )
         undone = []

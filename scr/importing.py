@@ -109,10 +109,12 @@ def _checked(name: str, number: int, text: str, form: Format) -> Line:
 def _record(text: str) -> dict[str, object]:
     try:
         record = json.loads(text)
-    except (ValueError, RecursionError) as error:  # not only its own error: a number may have too many digits
+    except json.JSONDecodeError as error:
+        raise FactError(f"not JSON ({error.msg}, character {error.pos + 1}): write one object a line") from None
+    except (ValueError, RecursionError) as error:  # a number may have too many digits
         raise FactError(f"not JSON ({error}): write one object a line") from None
     if not isinstance(record, dict):
-        raise FactError('not a JSON object: write {"text": "…"}')
+        raise FactError('not a JSON object: write one a line, {"text": "…"}')
     return record
 
 

@@ -194,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
     def undo(self, name: str, count: int) -> None:
         model, store = self.models[name], self.stores[name]
         if len(model.undoable) < count:
-            with pytest.raises(UsageError, match="operations to undo"):
+            with pytest.raises(UsageError, match="operations can be undone"):
                 store.undo(count)
             return
         assert len(store.undo(count)) == count
