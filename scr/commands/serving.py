@@ -67,6 +67,18 @@ class Limited:
     rate_limit: Annotated[
         int | None, typer.Option("--rate-limit", metavar="N", min=1, help="Requests a minute of one key.")
     ] = None
+    max_connections: Annotated[
+        int, typer.Option("--max-connections", metavar="N", min=1, help="Connections at once, in each process.")
+    ] = 2048
+    max_requests: Annotated[
+        int, typer.Option("--max-requests", metavar="N", min=1, help="Requests under way at once, in each process.")
+    ] = 1024
+    write_timeout: Annotated[
+        float,
+        typer.Option(
+            "--write-timeout", metavar="S", min=1, help="Seconds that an answer may wait for its client to read on."
+        ),
+    ] = 60.0
     max_body: Annotated[int, typer.Option("--max-body", metavar="BYTES", min=1024, help="Longest request.")] = (
         16 * 2**20
     )
@@ -148,6 +160,9 @@ def serve(
         max_body=limited.max_body,
         max_fact=limited.max_fact,
         rate_limit=limited.rate_limit,
+        max_connections=limited.max_connections,
+        max_requests=limited.max_requests,
+        write_timeout=limited.write_timeout,
     )
     listening = Listening(**{name: getattr(reached, name) for name in Listening.__dataclass_fields__})
     run(settings, listening)

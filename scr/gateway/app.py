@@ -23,6 +23,7 @@ from scr.gateway.editing import EDITED, Edited
 from scr.gateway.facts import fact_routes
 from scr.gateway.forwarding import Forwarding
 from scr.gateway.limits import read_body
+from scr.gateway.load import Load
 from scr.gateway.openapi import openapi
 from scr.gateway.refusals import Refusal, document, refusal_of
 from scr.gateway.service import Gateway
@@ -62,7 +63,10 @@ def make_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(Tracing, gateway.metrics)],
+        middleware=[
+            Middleware(Tracing, gateway.metrics),
+            Middleware(Load, gateway.metrics, most=settings.max_requests, max_body=settings.max_body),
+        ],
         exception_handlers={ScrError: _refused, HTTPException: _no_such_route, Exception: _broken},
     )
     app.router.redirect_slashes = False
@@ -136,8 +140,7 @@ def _own_routes(gateway: Gateway) -> list[BaseRoute]:
     """What the gateway answers by itself."""
 
     async def health(_: Request) -> Response:
-        upstream, store = await asyncio.gather(gateway.upstream.healthy(), gateway.store_works())
-        parts = {"upstream": upstream, "store": store}
+        parts = await gateway.health()
         state = {"status": "ok" if all(parts.values()) else "failing"}
         state |= {name: "ok" if well else "failing" for name, well in parts.items()}
         return document(state, 200 if all(parts.values()) else 503)

@@ -94,10 +94,13 @@ class BoundedHeads(HttpToolsProtocol):
             return
         if self.cycle is None or self.cycle.response_complete:  # else it would stand within another answer
             content = json.dumps(refusal.document).encode()
-            head = (
-                f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\nContent-Type: application/json\r\n"
-            )
-            self.transport.write(
-                f"{head}Content-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content
-            )
+            headers = {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(content)),
+                "Connection": "close",
+                **refusal.headers,
+            }
+            lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+            lines += [f"{name}: {value}" for name, value in headers.items()]
+            self.transport.write("\r\n".join([*lines, "", ""]).encode() + content)
         self.transport.close()

@@ -14,6 +14,9 @@ from scr.gateway.refusals import Refusal
 BODY_SECONDS = 60.0
 """How long a body may take to come."""
 
+HELD = "scr.held"
+"""Key of a request's scope under which is whom to ask for room for so many bytes of its body."""
+
 _MOST_BUCKETS = 10_000
 
 
@@ -21,8 +24,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The request's body.
 
     Raises:
-        Refusal: it is larger than the limit, takes too long to come, or ends before its end.
+        Refusal: it is larger than the limit, takes too long to come, or ends before its end; or there is no room for
+            it beside the others.
     """
+    hold: Callable[[int], None] = request.scope.get(HELD, lambda _: None)
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:20]) > limit:
         raise _too_large(limit)
@@ -33,6 +38,7 @@ async def read_body(request: Request, limit: int) -> bytes:
                 total += len(part)
                 if total > limit:
                     raise _too_large(limit)
+                hold(len(part))
                 parts.append(part)
     except TimeoutError:
         raise Refusal(

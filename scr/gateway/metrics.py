@@ -32,6 +32,9 @@ class Metrics:
         self.first_byte = Histogram(
             "scr_upstream_first_byte_seconds", "From asking the model server to its answer's head.", registry=own
         )
+        self.overloads = Counter(
+            "scr_overloads", "Requests refused as there was too much at once, by what of.", ["limit"], registry=own
+        )
         self.writes = Counter("scr_fact_writes", "Changes of facts by kind.", ["kind"], registry=own)
         self.under_way = Gauge(
             "scr_requests_under_way", "Requests being answered.", registry=own, multiprocess_mode="livesum"

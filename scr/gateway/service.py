@@ -67,6 +67,7 @@ class Gateway:
         self.keys, self._rate = KeyRing(settings.keys), RateLimit(settings.rate_limit)
         self.siblings = Siblings(self.recent, settings.shared)
         # The ledger takes one writer at a time; readers are not to wait for it.
+        self._probe: asyncio.Task[dict[str, bool]] | None = None
         self._readers, self._writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
 
     def warm(self) -> None:
@@ -96,7 +97,20 @@ class Gateway:
         where = self.editor.allowed(Steering(namespace=namespace), key)
         return self.store.view(namespace=where, actor=key.name or None)
 
-    async def store_works(self) -> bool:
+    async def health(self) -> dict[str, bool]:
+        """Which parts are well; who asks meanwhile shares the answer, as anybody may ask, and often."""
+        if self._probe is None:
+            self._probe = asyncio.create_task(self._look())
+        return await asyncio.shield(self._probe)
+
+    async def _look(self) -> dict[str, bool]:
+        try:
+            upstream, store = await asyncio.gather(self.upstream.healthy(), self._store_works())
+            return {"upstream": upstream, "store": store}
+        finally:
+            self._probe = None
+
+    async def _store_works(self) -> bool:
         """Whether the ledger can be read."""
         try:
             async with asyncio.timeout(2):

@@ -18,12 +18,13 @@ from uvicorn.supervisors import Multiprocess
 
 from scr.errors import ScrError, UsageError
 from scr.gateway.app import make_app
-from scr.gateway.heads import BoundedHeads
+from scr.gateway.connections import protocol
 from scr.gateway.metrics import FOLDER
 from scr.gateway.settings import Settings, check_exposure
 
 _SHUTDOWN_SECONDS = 30
 _BACKLOG = 2048
+_OTHER_FILES = 256
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +82,11 @@ def serve(settings: Settings, listening: Listening) -> None:
     tls, app = listening.tls(), make_app(settings)  # here, so that a mistake is told before anything is served
     if several:  # each worker makes one of its own
         asyncio.run(app.state.gateway.aclose())
+    make_room(settings.max_connections)
     with _bound(listening) as bound, _shared_folder() if several else nullcontext() as folder:
         if folder is not None:
             settings = replace(settings, shared=Path(folder))
-        how = _how(listening) | tls
+        how = _how(settings, listening) | tls
         config = uvicorn.Config(partial(make_app, settings) if several else app, factory=several, **how)
         address, scheme = bound.getsockname(), "https" if config.is_ssl else "http"
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
@@ -96,6 +98,27 @@ def serve(settings: Settings, listening: Listening) -> None:
         server.run(sockets=[bound])
     if not server.started:
         raise ScrError("the gateway could not start: the lines above say why")
+
+
+def make_room(connections: int) -> None:
+    """Let this process, and those that it starts, open as many files as connections need, as far as the system lets."""
+    try:
+        import resource
+    except ImportError:  # a system without such a limit
+        return
+    needed = 2 * connections + _OTHER_FILES  # each may have one to the model server
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now == resource.RLIM_INFINITY or now >= needed:
+        return
+    possible = needed if most == resource.RLIM_INFINITY else min(needed, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (possible, most))
+    if possible < needed:
+        log.warning(
+            "%d files may be opened, and %d connections need %d: raise `ulimit -Hn`, or lower --max-connections",
+            possible,
+            connections,
+            needed,
+        )
 
 
 def _bound(listening: Listening) -> socket.socket:
@@ -110,7 +133,7 @@ def _bound(listening: Listening) -> socket.socket:
         ) from None
 
 
-def _how(listening: Listening) -> dict[str, Any]:
+def _how(settings: Settings, listening: Listening) -> dict[str, Any]:
     level = "INFO" if listening.log_requests else "WARNING"
     logs = {
         "version": 1,
@@ -129,7 +152,7 @@ def _how(listening: Listening) -> dict[str, Any]:
         "log_config": logs,
         "access_log": False,
         "server_header": False,
-        "http": BoundedHeads,
+        "http": protocol(settings),
         "ws": "none",
         "lifespan": "on",
         "proxy_headers": False,

@@ -37,6 +37,9 @@ class Settings:
         max_body: most bytes of a request.
         max_fact: most characters of a fact.
         rate_limit: most requests a minute of one key; None is without limit.
+        max_connections: most connections of one process.
+        max_requests: most requests under way in one process.
+        write_timeout: seconds in which a client has to take a part of the answer that waits for it.
         session_secret: signs the console's sessions, in all processes of one gateway.
         shared: folder of these processes, which ends with them; None where there is one.
     """
@@ -57,6 +60,9 @@ class Settings:
     max_body: int = 16 * 2**20
     max_fact: int = MAX_TEXT
     rate_limit: int | None = None
+    max_connections: int = 2048
+    max_requests: int = 1024
+    write_timeout: float = 60.0
     session_secret: bytes = field(default_factory=lambda: token_bytes(32), repr=False)
     shared: Path | None = None
 

@@ -18,7 +18,7 @@ import uvicorn
 from scr.encoder import Encoder
 from scr.facts import NewFact
 from scr.gateway.app import make_app
-from scr.gateway.heads import BoundedHeads
+from scr.gateway.connections import protocol
 from scr.gateway.settings import Settings
 from scr.scope import ScopeClassifier
 from scr.scope.opening import open_scope
@@ -41,7 +41,7 @@ class Running:
 
 def serving(settings: Settings) -> AbstractContextManager[str]:
     """A gateway on a free port."""
-    how: dict[str, Any] = {"log_config": None, "lifespan": "on", "http": BoundedHeads, "ws": "none"}
+    how: dict[str, Any] = {"log_config": None, "lifespan": "on", "http": protocol(settings), "ws": "none"}
     return running_app(uvicorn.Config(lambda: make_app(settings), factory=True, port=0, **how))
 
 
