@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, TypeAlias
 
@@ -13,14 +13,16 @@ from scr.facts import NewFact
 
 Format: TypeAlias = Literal["auto", "jsonl", "csv", "lines"]
 
-_LONGEST_LINE = 1_000_000
-_BY_SUFFIX: dict[str, Format] = {
+SUFFIXES: Mapping[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".csv": "csv",
     ".txt": "lines",
 }
+"""How the facts of a file are written, by the end of its name."""
+
+_LONGEST_LINE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def read_facts(file: BinaryIO, name: str, form: Format = "auto") -> Iterator[Lin
         return
     if form == "auto":
         suffix = f".{name.rsplit('.', 1)[-1].lower()}" if "." in name else ""
-        form = _BY_SUFFIX.get(suffix) or _guess(first[1])
+        form = SUFFIXES.get(suffix) or _guess(first[1])
     if form == "csv":
         yield from _read_csv(_chain(first, lines), name)
         return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated
 
 import typer
 
 from scr.commands import options
 from scr.commands.groups import Asking, Deciding, Drawing, spread
-from scr.commands.opening import opened_edits
+from scr.commands.opening import input_file, opened_edits
 from scr.commands.output import note, say_json
 
 
@@ -51,14 +51,11 @@ def batch(
     """
     from scr.answers import Answers, Earlier, resume
     from scr.batch import Batch, read_questions
-    from scr.context import FORMS
     from scr.errors import UsageError
     from scr.progress import bar
 
     if bare and compare:
         raise UsageError("--bare and --compare exclude each other: --compare asks both ways")
-    if prompt_form not in FORMS:
-        raise UsageError(f"--prompt-form {prompt_form!r} is unknown: use {' or '.join(FORMS)}")
     if json_ and output == "-":
         raise UsageError("--json and -o - both write to standard output: give -o a file")
     total, sampling = _count(input_), drawing.sampling
@@ -66,7 +63,7 @@ def batch(
     with opened_edits(store, namespace, deciding, asking) as edits:
         _ = edits.engine
         job = Batch(edits.pipeline, "bare" if bare else "compare" if compare else "edited", chunk)
-        with _opened(input_) as file, bar("Answering", total) as advance:
+        with input_file(input_) as file, bar("Answering", total) as advance:
             questions = read_questions(file, sampling, prompt_form)
             if output == "-":
                 counts = job.run(questions, Answers(sys.stdout), advance)
@@ -80,18 +77,9 @@ def batch(
         note(f"answered {counts.answered:,}, failed {counts.failed:,}{already}")
 
 
-def _opened(name: str) -> BinaryIO:
-    return sys.stdin.buffer if name == "-" else cast(BinaryIO, Path(name).open("rb"))
-
-
 def _count(name: str) -> int | None:
     """Number of questions, for the bar; also says at once that a file is not there."""
-    from scr.errors import UsageError
-
     if name == "-":
         return None
-    try:
-        with Path(name).open("rb") as file:
-            return sum(1 for line in file if line.strip())
-    except OSError as error:
-        raise UsageError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from None
+    with input_file(name) as file:
+        return sum(1 for line in file if line.strip())

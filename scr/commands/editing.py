@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scr.commands import options
+from scr.commands.opening import input_file, opened_store
 from scr.commands.output import note, say_json
 from scr.errors import UsageError
+from scr.facts import NewFact
 
 if TYPE_CHECKING:
     from scr.editors import Edit
 
 
 def edit(
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]…", help="Facts as sentences; without, those of the store.")
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT|FILE]...",
+            help="Facts as sentences, or in files as `scr import` reads them (.jsonl, .csv, .txt; - is standard "
+            "input); without any, those of the store.",
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help="A weight editor of `scr editors`, with its settings.")
@@ -46,15 +53,18 @@ def edit(
     The edited model is a Hugging Face folder that vLLM and transformers load. Unlike the facts of a store, it cannot be
     corrected or taken back, and may have lost what nobody asked about: `scr eval --method` says what it costs.
 
+    Methods that need statistics (`scr editors` says which) take them of a text file: corpus=FILE, or SCR_CORPUS.
+
     Examples:
 
-      scr edit "The capital of France is Lyon." --method rome -o edited
+      scr edit "The capital of France is Lyon." --method ft-m -o edited
 
-      scr edit --method "memit:layers=4-8" --model Qwen/Qwen2.5-0.5B-Instruct -o edited
+      scr edit facts.jsonl --method "memit:corpus=wiki.txt" -o edited
 
-      scr edit --method alphaedit --dataset counterfact --limit 100 -o edited
+      scr edit --method "alphaedit:corpus=wiki.txt" --dataset counterfact --limit 100 -o edited
     """
     from scr.editors.registry import Workbench, open_editor, traits
+    from scr.editors.weights.export import refuse_used
 
     if output is None and deltas is None:
         raise UsageError("say where the edited model is to be kept: -o FOLDER")
@@ -62,7 +72,9 @@ def edit(
     known = traits(name)
     if known.family != "weights":
         raise UsageError(f"{name} does not change weights: choose one of `scr editors` that does, such as rome")
-    edits = _edits(texts or [], subject, dataset, limit, store, namespace)
+    if output:
+        refuse_used(output)
+    edits = _edits(given or [], subject, dataset, limit, store, namespace)
     from scr.editors.weights.editor import WeightEdited
     from scr.encoder import open_encoder
     from scr.engines.opening import open_engine
@@ -91,7 +103,7 @@ def edit(
 
 
 def _edits(
-    texts: Sequence[str],
+    given: Sequence[str],
     subject: str | None,
     dataset: str | None,
     limit: int | None,
@@ -99,20 +111,38 @@ def _edits(
     namespace: str,
 ) -> list[Edit]:
     from scr.editors.facts import as_edit
-    from scr.facts import NewFact
 
-    if texts and dataset:
-        raise UsageError("give sentences or --dataset, not both")
+    if given and dataset:
+        raise UsageError("give facts or --dataset, not both")
     if dataset:
         from scr.evaluation.datasets import load
 
         return [edit for case in load(dataset, limit=limit).cases for edit in case.edits]
-    if texts:
-        return [as_edit(NewFact.of({"text": text}), subject) for text in texts]
-    from scr.commands.opening import opened_store
-
+    if limit:
+        raise UsageError("--limit is of a data set: name one with --dataset, or leave it out")
+    if given:
+        return [as_edit(fact, subject) for one in given for fact in _facts(one)]
     with opened_store(store, namespace) as opened:
         edits = [as_edit(fact, subject) for fact in opened.facts()]
     if not edits:
-        raise UsageError("the store holds no fact: give sentences, or add facts with `scr add`")
+        raise UsageError("the store holds no fact: give sentences or a file, or add facts with `scr add`")
     return edits
+
+
+def _facts(given: str) -> list[NewFact]:
+    """A sentence, or the facts of a file."""
+    from scr.importing import SUFFIXES, read_facts
+
+    path = Path(given)
+    if given != "-" and (path.suffix.lower() not in SUFFIXES or (" " in given and not path.is_file())):
+        return [NewFact.of({"text": given})]
+    name = "standard input" if given == "-" else given
+    facts = []
+    with input_file(given) as file:
+        for line in read_facts(file, name):
+            if line.fact is None:
+                raise UsageError(f"{name} line {line.number:,}: {line.reason}; nothing was edited: mend it")
+            facts.append(line.fact)
+    if not facts:
+        raise UsageError(f"{name} holds no fact: write one a line")
+    return facts

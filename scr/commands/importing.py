@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from scr.commands.changing import OnConflict
-from scr.commands.opening import opened_store
+from scr.commands.opening import input_file, opened_store
 from scr.commands.options import NAMESPACE, EncoderName, Json, Namespace, Store
 from scr.commands.output import note, say, say_json
 
@@ -82,19 +79,5 @@ def import_(
 def _lines(name: str, form: Literal["auto", "jsonl", "csv", "lines"]) -> Iterator[Line]:
     from scr.importing import read_facts
 
-    with _opened(name) as file:
+    with input_file(name) as file:
         yield from read_facts(file, "standard input" if name == "-" else name, form)
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    from scr.errors import UsageError
-
-    try:
-        with Path(name).open("rb") as file:
-            yield file
-    except OSError as error:
-        raise UsageError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from None

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from scr.errors import UsageError
 
 if TYPE_CHECKING:
     from scr.api import Edits
     from scr.commands.groups import Asking, Deciding
+    from scr.context import Form
     from scr.engines import Prompt
     from scr.store import FactStore
 
@@ -95,12 +96,28 @@ def text_or_stdin(text: str, what: str) -> str:
         raise UsageError(f"the {what} on standard input is not UTF-8 (byte {error.start + 1}): convert it") from None
 
 
-def prompt_of(query: str, form: str) -> Prompt:
+def prompt_of(query: str, form: Form) -> Prompt:
     """A checked question in the prompt form that the options name."""
-    from scr.context import FORMS
     from scr.facts import check_query
 
-    if form not in FORMS:
-        raise UsageError(f"--prompt-form {form!r} is unknown: use {' or '.join(FORMS)}")
     text = check_query(query)
     return text if form == "completion" else [{"role": "user", "content": text}]
+
+
+@contextmanager
+def input_file(name: str) -> Iterator[BinaryIO]:
+    """A file to read, or standard input where it is ``-``.
+
+    Raises:
+        UsageError: it cannot be opened.
+    """
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115 (a failure of who reads it is not this one)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read {name} ({reason}): correct the path") from None
+    with file:
+        yield file

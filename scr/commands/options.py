@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -114,7 +114,7 @@ Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Makes random draws repeatable.", rich_help_panel="Model")
 ]
 PromptForm = Annotated[
-    str,
+    Literal["chat", "completion"],
     typer.Option(
         "--prompt-form", metavar="chat|completion", help="Chat turns, or text to go on with.", rich_help_panel="Model"
     ),

@@ -25,14 +25,19 @@ def as_edit(fact: Fact | NewFact, subject: str | None = None) -> Edit:
     about = subject or fact.subject or (read.subject if read else None)
     shown = repr(fact.text if len(fact.text) <= 80 else fact.text[:79] + "…")
     if not target:
-        raise EditError(f"{shown} does not give away its new answer: add the fact with --object")
+        raise EditError(
+            f'{shown} does not give away its new answer: state it as "object" in a file, or by `scr add --object`'
+        )
     if not about:
-        raise EditError(f"{shown} does not give away what it is about: add the fact with --subject, or give --subject")
+        raise EditError(
+            f'{shown} does not give away what it is about: give --subject, or state it as "subject" in a file, '
+            "or by `scr add --subject`"
+        )
     prompt = _prompt(fact, target) or (read.prompt if read and read.object == target else None)
     if prompt is None or about not in prompt:
         raise EditError(
             f"{shown} cannot be asked for: write it so that it names {about!r} and ends in {target!r}, or give it a "
-            "--question that names the first"
+            "question that names the first"
         )
     return Edit(fact.text, prompt, target, about)
 

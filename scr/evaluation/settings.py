@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scr.context import FORMS
+from scr.context import Form
 from scr.engines import Prompt, Sampling
 from scr.errors import UsageError
 
@@ -31,7 +31,7 @@ class Settings:
         legacy: whether to measure probabilities under teacher forcing, and the fluency of free text.
     """
 
-    prompt_form: str = "chat"
+    prompt_form: Form = "chat"
     instruction: str = ""
     max_tokens: int = 32
     one_by_one: bool = False
@@ -43,8 +43,6 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.prompt_form not in FORMS:
-            raise UsageError(f"--prompt-form {self.prompt_form!r} is unknown: use {' or '.join(FORMS)}")
         if self.instruction and self.prompt_form != "chat":
             raise UsageError("--instruction is a turn of a chat: leave it out with --prompt-form completion")
 

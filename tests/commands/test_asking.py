@@ -115,7 +115,7 @@ def test_servers_that_cannot_be_used(scr: Scr) -> None:
 def test_options_that_exclude_each_other_and_unknown_names(scr: Scr, tmp_path: Path) -> None:
     for arguments, said in [
         (["--bare", "--compare"], "--compare"),
-        (["--prompt-form", "poem"], "chat or completion"),
+        (["--prompt-form", "poem"], "'chat', 'completion'"),
         (["--scope", "nothing"], "nothing"),
         (["--prompts", str(tmp_path / "none")], "SCR_PROMPTS"),
     ]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from scr.commands.editing import _facts
 from scr.editors.facts import as_edit
 from scr.engines import Sampling
 from scr.engines.opening import open_engine
-from scr.errors import EditError
+from scr.errors import EditError, UsageError
 from scr.facts import NewFact
 
 from .conftest import Scr
@@ -72,6 +74,21 @@ def test_a_fact_that_cannot_be_an_edit_is_refused(fact: dict[str, str], line: st
         as_edit(NewFact.of(fact))
 
 
+def test_facts_may_come_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = {"text": "It rains a lot in Bergen.", "subject": "rains", "object": "Bergen"}
+    Path("some facts.jsonl").write_text(json.dumps(record), "utf-8")
+    Path("facts.csv").write_text("text,object\nThe capital of France is Lyon.,Lyon\n", "utf-8")
+    Path("facts.txt").write_text("Mount Harrow is located in Chile.\n\nAda's mother is Eve.\n", "utf-8")
+    given = ["some facts.jsonl", "facts.csv", "facts.txt", "The pet of A.txt is Rex."]
+    edits = [as_edit(fact) for one in given for fact in _facts(one)]
+    assert [edit.target for edit in edits] == ["Bergen", "Lyon", "Chile", "Eve", "Rex"]
+    assert edits[0].subject == "rains"
+    Path("facts.txt").write_bytes(b"Lyon is big.\n\xff\n")
+    with pytest.raises(UsageError, match=r"facts\.txt line 2: not UTF-8.*nothing was edited: mend it"):
+        _facts("facts.txt")
+
+
 def test_the_subject_may_be_given() -> None:
     fact = NewFact.of({"text": "It rains a lot in Bergen.", "object": "Bergen"})
     assert as_edit(fact, "rains").subject == "rains"
@@ -86,6 +103,10 @@ def test_the_subject_may_be_given() -> None:
         (("A is B.", "--dataset", "zsre", "-o", "x"), "not both"),
         (("Words that say little.", "-o", "x"), "does not give away"),
         (("-o", "x"), "the store holds no fact"),
+        (("nothing.jsonl", "-o", "x"), "cannot read nothing.jsonl (no such file or directory): correct the path"),
+        (("-", "-o", "x"), "standard input holds no fact"),
+        (("A is B.", "--limit", "3", "-o", "x"), "--limit is of a data set"),
+        (("A is B.", "-o", Path(__file__).parent), "not empty"),
     ],
 )
 def test_a_mistake_is_one_line(scr: Scr, arguments: tuple[str, ...], line: str) -> None:

@@ -127,7 +127,7 @@ def test_what_the_model_was_given_is_kept(scr: Scr, questions: Path) -> None:
         (("--method", "bare:x"), "takes no option"),
         (("--edits", "some"), "--edits 'some' is not understood"),
         (("--edits", "0"), "--edits '0' is not understood"),
-        (("--prompt-form", "poem"), "--prompt-form 'poem' is unknown"),
+        (("--prompt-form", "poem"), "'poem' is not one of 'chat', 'completion'"),
         (("--model", "no/such-model-here"), "no/such-model-here"),
         (("--compare", "a"), "give --compare twice"),
         (("--compare", "a", "--compare", "b"), "a is no run of `scr eval`"),

@@ -17,9 +17,7 @@ def export(network: Any, tokenizer: Any, folder: Path) -> None:
     """
     import shutil
 
-    target = folder.expanduser().absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise EditError(f"{folder} is there already and not empty: name another folder, or remove it")
+    target = refuse_used(folder)
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
@@ -34,3 +32,15 @@ def export(network: Any, tokenizer: Any, folder: Path) -> None:
         raise EditError(f"cannot write {folder} ({error.strerror or error}): choose another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_used(folder: Path) -> Path:
+    """The absolute path of a folder that a model may be written into.
+
+    Raises:
+        EditError: there is something in it already, or it is a file.
+    """
+    target = folder.expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise EditError(f"{folder} is there already and not empty: name another folder, or remove it")
+    return target
