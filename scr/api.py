@@ -10,6 +10,7 @@ from typing import Any
 
 from scr.context import ContextBuilder
 from scr.engines import Engine, Message, Prompt, Sampling
+from scr.errors import UsageError
 from scr.facts import DEFAULT_NAMESPACE, NewFact
 from scr.pipeline import DEFAULT_K, Answer, Decision, Pipeline
 from scr.scope import ScopeClassifier
@@ -96,6 +97,7 @@ def open_edits(
     model: str | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
+    engine: Engine | None = None,
     prompts: Path | None = None,
     make: bool = True,
 ) -> Edits:
@@ -111,20 +113,24 @@ def open_edits(
         model: a folder or hub id, or with ``base_url`` the served name; None is the shipped SmolLM2-135M-Instruct.
         base_url: an OpenAI-compatible server.
         api_key: its key.
+        engine: a model that is open already, in place of these three; it is closed with the rest.
         prompts: folder with templates of one's own.
         make: whether to make the store where there is none.
 
     Raises:
+        UsageError: a model is named beside an engine, or an option makes no sense.
         UnknownStore: there is none, and it is not to be made.
         StoreError: it cannot be opened; one of its subclasses.
     """
+    if engine and (model or base_url or api_key):
+        raise UsageError("give an engine, or a model, base_url and api_key to open one with: not both")
     if scope is None or isinstance(scope, str):
         # A classifier that asks the model opens it with the first question, as everything else does.
         scope = open_scope(scope, threshold, lambda: edits.engine)
-    context = ContextBuilder(prompts)
+    context = ContextBuilder(prompts, count_tokens=engine.count_tokens if engine else None)
     opened = FactStore.open(
         store, namespace=namespace, encoder=encoder, make=make, detector=LearnedConflicts(open_scope)
     )
-    pipeline = Pipeline(opened, scope, context, k=k)
+    pipeline = Pipeline(opened, scope, context, engine, k=k)
     edits = Edits(opened, pipeline, {"model": model, "base_url": base_url, "api_key": api_key})
     return edits

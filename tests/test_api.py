@@ -10,8 +10,11 @@ import scr
 from scr.api import Edits, open_edits
 from scr.encoder import Encoder
 from scr.engines import Engine, Sampling
+from scr.engines.openai import OpenAIEngine
 from scr.errors import FactError, UnknownStore, UsageError
 from scr.pipeline import Pipeline
+
+from .commands.standin import StandIn
 
 QUESTION = "What is the capital of France?"
 LYON = "The capital of France is Lyon."
@@ -56,6 +59,20 @@ def test_a_mistake_in_the_options_makes_no_store(tmp_path: Path) -> None:
         with pytest.raises(UsageError):
             open_edits(tmp_path / "store", **options)
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.usefixtures("shared_encoder")
+def test_an_engine_that_is_open_already(tmp_path: Path) -> None:
+    with StandIn().running() as server:
+        engine = OpenAIEngine.connect(server.url)
+        with pytest.raises(UsageError, match="not both"):
+            scr.open(tmp_path / "store", engine=engine, model="stand-in")
+        with scr.open(tmp_path / "store", engine=engine) as edits:
+            edits.add(LYON)
+            assert edits.engine is engine
+            assert edits.ask(QUESTION).model == "stand-in"
+        assert LYON in str(server.asked[-1])
+        assert engine._loop.closed, "it is closed with the rest"
 
 
 @pytest.mark.llm
