@@ -86,6 +86,16 @@ class ContextBuilder:
         """Measure facts with an engine's tokenizer from now on."""
         self._count_tokens = count_tokens
 
+    def fingerprint(self) -> str:
+        """Of the wording of every template, in few letters."""
+        import xxhash
+
+        found = {path.name: path for folder in reversed(self._folders) for path in folder.glob("*.jinja")}
+        digest = xxhash.xxh64()
+        for name, path in sorted(found.items()):
+            digest.update(f"{name}\n".encode() + path.read_bytes())
+        return digest.hexdigest()
+
     def build(self, prompt: Prompt, facts: Sequence[Fact], *, form: Form | None = None) -> Context:
         """Show facts to the model, or leave the prompt as it is where there are none.
 

@@ -80,7 +80,9 @@ def eval_(
     lint: Annotated[bool, typer.Option("--lint", help="List what is wrong with the data sets, and stop.")] = False,
     compare: Annotated[
         list[Path] | None,
-        typer.Option("--compare", metavar="RUN", help="Say how two runs differ, and stop. Give it twice."),
+        typer.Option(
+            "--compare", metavar="RUN[:METHOD]", help="Say how two runs, or methods, differ, and stop. Give it twice."
+        ),
     ] = None,
     judge: Annotated[
         Path | None,
@@ -139,6 +141,7 @@ def eval_(
         settings,
         lambda: open_encoder(encoder),
         prompts,
+        encoder,
         timed,
     )
     results = evaluate(plan, output, bar)

@@ -61,6 +61,7 @@ class Plan:
         settings: what all rows share.
         encoder: opens the text encoder.
         prompts: folder with templates of the user's own.
+        encoder_name: of the encoder; None is the shipped one.
         timed: questions to time for the cost of a row; 0 leaves it out.
     """
 
@@ -71,6 +72,7 @@ class Plan:
     settings: Settings
     encoder: Callable[[], Encoder]
     prompts: Path | None = None
+    encoder_name: str | None = None
     timed: int = _TIMED
 
     @property
@@ -95,14 +97,35 @@ def evaluate(plan: Plan, run: Path, progress: Progress) -> Results:
         raise UsageError(f"two data sets are called {twice}: give one of them as a file of another name")
     for method in plan.every_method:
         _check(method, plan)
-    for model in plan.models if len(plan.models) > 1 else ():
-        _opened(plan, model).close()
-    with opened_run(run, plan.settings, {"scope_weights": _scope_weights()}):
+    _check_models(plan)
+    with opened_run(run, plan.settings, _identity(plan)):
         lint = {loaded.name: findings(loaded.cases) for loaded in plan.datasets}
         for model in plan.models:
             with closing(_opened(plan, model)) as engine:
+                _check_source(run, model, engine.model)
                 _with_model(plan, run, model, engine, lint, progress)
         return write_results(run, plan, lint)
+
+
+def _check_models(plan: Plan) -> None:
+    """Open each of several models once, and refuse two whose rows could not be told apart."""
+    called: list[str] = []
+    for model in plan.models if len(plan.models) > 1 else ():
+        with closing(_opened(plan, model)) as engine:
+            if engine.model in called:
+                raise UsageError(f"two models are called {engine.model}: rename the folder of one of them")
+            called.append(engine.model)
+
+
+def _check_source(run: Path, model: Model, name: str) -> None:
+    """Refuse another model of a name that the run has answers of: they would be taken for this one's."""
+    folder = Path(model.name).expanduser() if model.name else None
+    source = str(folder.resolve()) if folder and folder.is_dir() else name
+    note = run / "answers" / f"{slug(name)}.source"
+    if note.exists() and (earlier := note.read_text(encoding="utf-8")) != source:
+        raise UsageError(f"{run} has answers of another model called {name} ({earlier}): choose another -o")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(source, encoding="utf-8")
 
 
 def _opened(plan: Plan, model: Model) -> Engine:
@@ -220,6 +243,11 @@ def write_document(path: Path, document: object) -> None:
     aside.replace(path)
 
 
-def _scope_weights() -> str:
-    """The classifier that ships, in few letters: rows of two of them are not to be mixed."""
-    return xxhash.xxh64_hexdigest((SHIPPED / "model.safetensors").read_bytes())
+def _identity(plan: Plan) -> dict[str, str | None]:
+    """What answers depend on besides the settings: the classifier that ships, templates and encoder."""
+    parts = ((SHIPPED / name).read_bytes() for name in ("model.safetensors", "config.json"))
+    return {
+        "scope_weights": xxhash.xxh64_hexdigest(b"".join(parts)),
+        "prompts": ContextBuilder(plan.prompts).fingerprint(),
+        "encoder": plan.encoder_name,
+    }

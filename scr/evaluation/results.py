@@ -250,10 +250,11 @@ class Results:
                 )
             rows = tuple(_row(row) for row in record["rows"])
             return cls(record["parameters"], rows, record["made"], record["lint"])
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-        except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{path} is not a result of `scr eval`: give the folder of a run") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is damaged"
+            raise UsageError(
+                f"cannot read {path} ({why}): give the folder of a run of `scr eval`, which holds it"
+            ) from None
 
 
 def _row(record: Mapping[str, Any]) -> Row:

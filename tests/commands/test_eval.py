@@ -103,9 +103,27 @@ def test_a_run_grows_by_methods_but_keeps_its_settings(scr: Scr, questions: Path
         refused = scr(*command, "--method", "rag", "--max-tokens", 7)
         assert refused.status == 2
         assert "max_tokens 32, not 7" in refused.err
+        (run.parent / "chat.jinja").write_text("{{ query }} {{ facts[0].text }}")
+        refused = scr(*command, "--method", "rag:2", "--prompts", run.parent)
+        assert (refused.status, "other parameters (prompts " in refused.err) == (2, True)
+        assert "encoder None, not" in scr(*command, "--method", "rag:2", "--encoder", "another/one").err
         (run / "notes.txt").write_text("mine")
         (run / "parameters.json").unlink()
         assert "holds no run of `scr eval`" in scr(*command).err
+
+
+def test_models_of_one_name_are_not_mixed(scr: Scr, questions: Path) -> None:
+    run = questions.parent / "run"
+    with StandIn().running() as server:
+        command = ("eval", "--dataset", questions, "--method", "rag", "--base-url", server.url, "-o", run, "--timed", 0)
+        twice = scr(*command, "--model", "stand-in,stand-in")
+        assert (twice.status, "two models are called stand-in" in twice.err) == (2, True)
+        assert scr(*command).status == 0
+        assert scr(*command).status == 0
+        (run / "answers" / "stand-in.source").write_text("/elsewhere/stand-in")
+        other = scr(*command)
+        assert (other.status, other.err.count("\n")) == (2, 1)
+        assert "answers of another model called stand-in (/elsewhere/stand-in): choose another -o" in other.err
 
 
 def test_what_the_model_was_given_is_kept(scr: Scr, questions: Path) -> None:
