@@ -96,22 +96,16 @@ class ContextBuilder:
             digest.update(f"{name}\n".encode() + path.read_bytes())
         return digest.hexdigest()
 
-    def build(self, prompt: Prompt, facts: Sequence[Fact], *, form: Form | None = None) -> Context:
+    def build(self, prompt: Prompt, facts: Sequence[Fact]) -> Context:
         """Show facts to the model, or leave the prompt as it is where there are none.
 
         Args:
             prompt: turns in the OpenAI layout, or a text to continue. It is not altered.
             facts: those that apply, most relevant first; those that exceed the budget are dropped from the end.
-            form: what the caller takes the prompt for; None reads it off the prompt.
 
         Raises:
-            UsageError: the template is wrong, no user turn holds text, or the prompt is not of that form.
+            UsageError: the template is wrong, or no user turn holds text.
         """
-        actual: Form = "completion" if isinstance(prompt, str) else "chat"
-        if form not in (None, actual):
-            raise UsageError(
-                f"this is a {actual} prompt, not a {form} one: a completion prompt is a text, chat has turns"
-            )
         shown, tokens = self._within_budget(facts)
         dropped = tuple(facts[len(shown) :])
         if not shown:

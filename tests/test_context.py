@@ -76,18 +76,11 @@ class TestWhatChanges:
         assert last["text"] == QUESTION
 
     def test_completion_is_text(self) -> None:
-        context = ContextBuilder().build("The capital of France is", [LYON], form="completion")
+        context = ContextBuilder().build("The capital of France is", [LYON])
         assert isinstance(context.prompt, str)
         assert context.prompt.endswith("The capital of France is"), "the model must continue the user's own words"
         assert LYON.text in context.prompt
         assert context.shown == (LYON,)
-
-    @pytest.mark.parametrize(
-        ("prompt", "form"), [("text", "chat"), ([{"role": "user", "content": "text"}], "completion")]
-    )
-    def test_a_prompt_of_the_other_form_is_refused(self, prompt: object, form: str) -> None:
-        with pytest.raises(UsageError, match="prompt, not a"):
-            ContextBuilder().build(prompt, [LYON], form=form)
 
     @pytest.mark.parametrize(
         "turns",

@@ -118,9 +118,7 @@ def eval_(
     names = _several(dataset)
     if not names:
         raise UsageError("name a data set with --dataset, such as --dataset wiki_counterfact")
-    from scr.evaluation.datasets import load
-
-    loaded = [load(name, limit=limit, seed=seed) for name in dict.fromkeys(names)]
+    loaded = [_loaded(name, limit, seed) for name in dict.fromkeys(names)]
     if lint:
         _lint(loaded, json_)
         return
@@ -153,6 +151,15 @@ def eval_(
         if row.split == "clean":
             _say_row(row)
     note(f"written: {written[0]} and {written[1].name}, with every answer to look at")
+
+
+def _loaded(name: str, limit: int | None, seed: int) -> Loaded:
+    from scr.evaluation.datasets import load
+
+    loaded = load(name, limit=limit, seed=seed)
+    if loaded.skipped:
+        note(f"{name}: records that ask nothing about their own edit, and are left out: {loaded.skipped:,}")
+    return loaded
 
 
 def editors(json_: options.Json = False) -> None:

@@ -217,8 +217,8 @@ class Api:
 
     def _slow(self, timeout: float) -> EngineTimeout:
         return EngineTimeout(
-            f"{self.address} gave no answer within {timeout:g} seconds: allow more time, "
-            "lower --max-tokens, or send less at once"
+            f"{self.address} gave no answer within {timeout:g} seconds: lower --max-tokens, "
+            "or ask fewer questions at once (`scr batch --chunk`)"
         )
 
     def _failure(self, error: httpx.HTTPError) -> Exception:

@@ -12,8 +12,6 @@ def open_engine(
     model: str | Path | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
-    timeout: float = 300.0,
-    concurrency: int = 64,
 ) -> Engine:
     """Open the engine that these options describe; nothing heavy is imported for the others.
 
@@ -22,8 +20,6 @@ def open_engine(
             or hub id (None: the small model that comes with scr).
         base_url: address of an OpenAI-compatible server, such as ``http://127.0.0.1:8000/v1``.
         api_key: of that server.
-        timeout: seconds that the server may take for one answer.
-        concurrency: most requests that are under way at the server at once.
 
     Raises:
         UsageError: the address cannot be one, or the server has several models and none is named.
@@ -35,7 +31,7 @@ def open_engine(
         from scr.engines.openai import OpenAIEngine
 
         name = None if model is None else str(model)
-        return OpenAIEngine.connect(base_url, name, api_key=api_key, timeout=timeout, concurrency=concurrency)
+        return OpenAIEngine.connect(base_url, name, api_key=api_key)
     from scr.engines.transformers import TransformersEngine
 
     return TransformersEngine.from_pretrained(model)

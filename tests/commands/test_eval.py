@@ -12,6 +12,7 @@ from scr.engines import Engine
 from scr.evaluation.results import Results, RowKey, read_cases
 
 from ..evaluation import invented
+from ..evaluation.records import EREN
 from .conftest import Scr
 from .standin import StandIn
 
@@ -110,6 +111,15 @@ def test_a_run_grows_by_methods_but_keeps_its_settings(scr: Scr, questions: Path
         (run / "notes.txt").write_text("mine")
         (run / "parameters.json").unlink()
         assert "holds no run of `scr eval`" in scr(*command).err
+
+
+def test_records_that_are_left_out_are_counted(scr: Scr, tmp_path: Path) -> None:
+    scope = {"edit_scope": [], "edit_scope_true_ans": []}
+    path = tmp_path / "eren.jsonl"
+    path.write_text("\n".join(json.dumps(record) for record in (EREN, {**EREN, **scope})))
+    ran = scr("eval", "--dataset", path, "--lint")
+    assert ran.status == 0
+    assert "records that ask nothing about their own edit, and are left out: 1" in ran.err
 
 
 def test_models_of_one_name_are_not_mixed(scr: Scr, questions: Path) -> None:
