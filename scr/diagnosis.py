@@ -80,7 +80,7 @@ def _encoder() -> str:
 def _store(path: Path, namespace: str) -> str:
     from scr.store import FactStore
 
-    if not (path / "ledger.sqlite").exists():
+    if not path.is_file() and not (path / "ledger.sqlite").exists():
         return f"{path} (not made yet: `scr add` makes it)"
     with FactStore.open(path, namespace=namespace) as store:
         number = sum(store.ledger.count().values())

@@ -9,7 +9,7 @@ import typer
 
 from scr.commands.groups import Stating, spread
 from scr.commands.opening import opened_store, text_or_stdin
-from scr.commands.options import NAMESPACE, EncoderName, Json, Namespace, Store
+from scr.commands.options import MOST, NAMESPACE, EncoderName, Json, Namespace, Store
 from scr.commands.output import dim, fact_line, say, say_json
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def remove(
 
 
 def undo(
-    count: Annotated[int, typer.Argument(metavar="N", min=1, help="How many operations to take back.")] = 1,
+    count: Annotated[int, typer.Argument(metavar="N", min=1, max=MOST, help="How many operations to take back.")] = 1,
     store: Store = None,
     namespace: Namespace = NAMESPACE,
     json_: Json = False,

@@ -132,3 +132,5 @@ Prompts = Annotated[
 
 NAMESPACE = DEFAULT_NAMESPACE
 MAX_TOKENS = 128
+MOST = 1_000_000
+"""Operations that are listed or taken back at once."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scr.commands.opening import moment, opened_store, text_or_stdin
-from scr.commands.options import NAMESPACE, AsOf, Json, Namespace, Store
+from scr.commands.options import MOST, NAMESPACE, AsOf, Json, Namespace, Store
 from scr.commands.output import dim, fact_line, note, say, say_json, say_json_array
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ def _write(facts: Iterable[Fact], file: Any) -> int:
 
 
 def log(
-    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many operations.")] = 20,
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", min=1, max=MOST, help="How many operations.")
+    ] = 20,
     store: Store = None,
     namespace: Namespace = NAMESPACE,
     json_: Json = False,

@@ -76,6 +76,8 @@ def test_doctor_says_what_is_wrong(scr: Scr, tmp_path: Path) -> None:
         right = scr("doctor", "--base-url", server.url, "--api-key", "right", "--json")
         assert right.status == 0
         assert "stand-in" in right.json[-1]["detail"]
+    (tmp_path / "file").write_text("no store")
+    assert "✗ store        the store" in scr("doctor", "--store", tmp_path / "file").out
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "ledger.sqlite").write_bytes(b"no database" * 1000)
     damaged = scr("doctor")

@@ -99,6 +99,8 @@ def test_every_command_has_help_with_an_example(scr: Scr, command: str) -> None:
         (["check", "x", "--threshold", "two"], "'--threshold'"),
         (["ask", "x", "--temperature", "-1"], "'--temperature'"),
         (["undo", "0"], "'N'"),
+        (["undo", "99999999999999999999"], "'N'"),
+        (["log", "-n", "99999999999999999999"], "'--count'"),
         (["list", "more"], "(more)"),
         (["batch", "in.jsonl"], "--output"),
     ],
