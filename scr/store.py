@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -150,14 +150,13 @@ class FactStore:
                 self._searcher = Searcher(self.path / "index", self.ledger, encoder)
             return self._searcher
 
-    def add(self, new: NewFact, *, on_conflict: OnConflict = "supersede", source: str | None = None) -> Added:
+    def add(self, new: NewFact, *, on_conflict: OnConflict = "supersede") -> Added:
         """Insert one fact; it is durable, and visible to every process, when this returns.
 
         Raises:
             Conflict: it contradicts a stored fact and ``on_conflict`` is ``reject``; nothing was changed.
             StoreError: one of its subclasses; nothing was changed.
         """
-        new = replace(new, source=new.source or source)
         self._keep_embeddings([new.text])
         rivals = [] if on_conflict == "keep" else self._rivals(new)
         with self._write("add") as changes:

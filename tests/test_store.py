@@ -44,7 +44,7 @@ def saved(open_store: OpenStore) -> tuple[Path, list[list[tuple[str, float]]]]:
 
 
 def test_a_fact_is_found_when_add_returns(store: FactStore) -> None:
-    fact = store.add(NewFact("The capital of France is Lyon."), source="atlas").fact
+    fact = store.add(NewFact("The capital of France is Lyon.", source="atlas")).fact
     assert fact.source == "atlas"
     assert [one.fact for one in store.search(["What is the capital of France?"], 5)[0]] == [fact]
     assert store.search([], 5) == []

@@ -151,17 +151,7 @@ class SQLiteLedger:
             "SELECT kind, state FROM events WHERE operation = ? ORDER BY number LIMIT ?",
             (bare.number, _SHOWN_PER_OPERATION),
         )
-        shown = tuple((kind, load(state)) for kind, state in rows)
-        return Operation(
-            bare.number,
-            bare.at,
-            bare.kind,
-            bare.namespace,
-            bare.actor,
-            bare.reverts,
-            bare.size,
-            shown,
-        )
+        return dataclasses.replace(bare, facts=tuple((kind, load(state)) for kind, state in rows))
 
     def by_number(self, numbers: Sequence[int]) -> dict[int, Fact]:
         found: dict[int, Fact] = {}
