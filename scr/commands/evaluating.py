@@ -111,9 +111,8 @@ def eval_(
     if compare:
         _compare(compare, json_)
         return
-    models = [_model(name, base_url, api_key) for name in _several(model) or (None,)]
     if judge:
-        _judge(judge, models, json_)
+        _judge(judge, _models(model, base_url, api_key), json_)
         return
     names = _several(dataset)
     if not names:
@@ -134,7 +133,7 @@ def eval_(
     plan = Plan(
         loaded,
         _several(method) or ["scr"],
-        models,
+        _models(model, base_url, api_key),
         _sizes(edits),
         settings,
         lambda: open_encoder(encoder),
@@ -264,6 +263,10 @@ def _sizes(text: str) -> list[int | None]:
     return sizes
 
 
+def _models(given: list[str] | None, base_url: str | None, api_key: str | None) -> list[Model]:
+    return [_model(name, base_url, api_key) for name in _several(given) or (None,)]
+
+
 def _model(name: str | None, base_url: str | None, api_key: str | None) -> Model:
     from scr.evaluation.evaluate import Model
 
@@ -280,4 +283,8 @@ def _model(name: str | None, base_url: str | None, api_key: str | None) -> Model
             raise
         return engine
 
-    return Model(name, opened)
+    if name or base_url:
+        return Model(name, opened)
+    from scr.assets import smollm2_folder
+
+    return Model(str(smollm2_folder()), opened)  # by its folder, as weight editors load it once more

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import xxhash
 
+from scr.assets import cache_folder
 from scr.context import ContextBuilder
 from scr.editors.registry import Workbench, names, open_editor, traits
 from scr.encoder import Encoder
@@ -119,8 +120,9 @@ def _check_models(plan: Plan) -> None:
 
 def _check_source(run: Path, model: Model, name: str) -> None:
     """Refuse another model of a name that the run has answers of: they would be taken for this one's."""
-    folder = Path(model.name).expanduser() if model.name else None
-    source = str(folder.resolve()) if folder and folder.is_dir() else name
+    folder = Path(model.name).expanduser().absolute() if model.name else None
+    own = folder and folder.is_dir() and not folder.is_relative_to(cache_folder())  # the model that ships lies there
+    source = str(folder) if own else name
     note = run / "answers" / f"{slug(name)}.source"
     if note.exists() and (earlier := note.read_text(encoding="utf-8")) != source:
         raise UsageError(f"{run} has answers of another model called {name} ({earlier}): choose another -o")
