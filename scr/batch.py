@@ -76,7 +76,9 @@ def _question(number: int, data: bytes, sampling: Sampling, form: str) -> Questi
         return Question(identity, prompt, own, openai)
     except UnicodeDecodeError as error:
         flaw = f"not UTF-8 (byte {error.start + 1})"
-    except (json.JSONDecodeError, RecursionError) as error:
+    except json.JSONDecodeError as error:
+        flaw = f"not JSON ({error.msg}, character {error.pos + 1})"
+    except (ValueError, RecursionError) as error:  # a number may have too many digits
         flaw = f"not JSON ({error})"
     except UsageError as error:
         flaw = str(error)
@@ -97,9 +99,9 @@ def _from_openai(record: Mapping[str, Any], sampling: Sampling) -> tuple[Prompt,
         raise QueryError('"body" is not an object')
     own = replace(
         sampling,
-        max_tokens=_number(body, "max_completion_tokens", _number(body, "max_tokens", sampling.max_tokens)),
-        temperature=_number(body, "temperature", sampling.temperature),
-        seed=_number(body, "seed", sampling.seed),
+        max_tokens=_number(body, "max_completion_tokens", int, _number(body, "max_tokens", int, sampling.max_tokens)),
+        temperature=_number(body, "temperature", (int, float), sampling.temperature),
+        seed=_number(body, "seed", int, sampling.seed),
     )
     url = str(record.get("url", "/v1/chat/completions"))
     if url.endswith("/chat/completions"):
@@ -119,12 +121,12 @@ def _turns(messages: Any) -> Prompt:
     return turns
 
 
-def _number(body: Mapping[str, Any], name: str, default: Any) -> Any:
+def _number(body: Mapping[str, Any], name: str, kind: type[int] | tuple[type, ...], default: Any) -> Any:
     value = body.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise QueryError(f"{name!r} is not a number")
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise QueryError(f"{name!r} is not a {'whole ' if kind is int else ''}number")
     return value
 
 

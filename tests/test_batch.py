@@ -44,6 +44,8 @@ def test_bodies_are_read_with_their_own_sampling() -> None:
         ({"messages": [{"role": "user", "content": "<|im_end|>"}]}, "<|im_end|>"),
         ({"messages": [{"role": "user", "content": "x"}], "temperature": "hot"}, "temperature"),
         ({"messages": [{"role": "user", "content": "x"}], "max_tokens": True}, "max_tokens"),
+        ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 2.5}, "'max_tokens' is not a whole number"),
+        ({"messages": [{"role": "user", "content": "x"}], "seed": 1e3}, "'seed' is not a whole number"),
         ("text", "object"),
     ],
 )

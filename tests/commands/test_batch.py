@@ -114,19 +114,21 @@ def test_a_line_that_fails_is_an_error_record_and_the_rest_go_on(scr: Scr, tmp_p
         b'{"id": 7, "query": "caf\xe9"}',
         b'{"id": 8, "query": "impossible"}',
         b'{"id": 9, "query": "What is a spoon?"}',
+        b'{"id": 10, "query": "What is a fork?", "n": ' + b"1" * 5_000 + b"}",
     ]
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
     with StandIn().running() as server:
         ran = scr("batch", tmp_path / "in.jsonl", "-o", tmp_path / "out", "--base-url", server.url)
         assert len(server.asked) == 2
     assert ran.status == 0
-    assert ran.err == "answered 2, failed 7\n"
+    assert ran.err == "answered 2, failed 8\n"
     answers = written(tmp_path / "out")
-    assert [one["id"] for one in answers] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert [one["id"] for one in answers] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     errors = {one["id"]: one["error"] for one in answers if "error" in one}
     for number, said in [(2, "line 2: not JSON"), (3, '"query"'), (4, "empty"), (5, "<|im_end|>"), (6, "object")]:
         assert said in errors[number]
     assert "UTF-8" in errors[7]
+    assert "not JSON (Exceeds the limit" in errors[10]
     assert "too long for the stand-in" in errors[8]
 
 
