@@ -41,6 +41,9 @@ PASSED: dict[str, str] = {
 }
 """Routes that are passed on as they are, and their method."""
 
+_MOST_NAMED = 100
+"""Most facts that a header names: clients take no header that is too long."""
+
 
 def make_app(settings: Settings) -> Starlette:
     """The gateway; its parts are opened here and what is slow when it starts.
@@ -124,7 +127,7 @@ def _passing(gateway: Gateway, path: str) -> Endpoint:
 def _forwarding(gateway: Gateway, request: Request, path: str, edited: Edited) -> Forwarding:
     headers: dict[str, str] = {"X-SCR-Decision": edited.decision}
     if edited.facts:
-        headers["X-SCR-Facts"] = ",".join(edited.facts)
+        headers["X-SCR-Facts"] = ",".join(edited.facts[:_MOST_NAMED])
     content = edited.content if request.method == "POST" else None
     start = perf_counter()
     return Forwarding(

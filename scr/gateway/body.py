@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+from scr.errors import UsageError
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and places that lead from the document to a value in it."""
+
+MOST_PARTS = 500_000
+"""Most values of a document, about: each takes far more memory than the bytes that say it."""
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -26,49 +32,102 @@ class Body:
     Attributes:
         raw: its bytes.
         value: what they say; of a key that is given twice, the last.
+        twice: keys that some object in it gives twice: which one counts depends on who reads it.
+        encoding: of its characters.
     """
 
     raw: bytes
     value: dict[str, Any]
+    twice: frozenset[str] = frozenset()
+    encoding: str = "utf-8"
 
     @classmethod
     def read(cls, raw: bytes) -> Body | None:
-        """Read the bytes; None where they are no JSON object in UTF-8, which is the model server's to refuse."""
+        """Read the bytes as servers written in Python do, so that they and the gateway see the same.
+
+        Returns:
+            None where they are no JSON object, which is the model server's to refuse.
+
+        Raises:
+            UsageError: it has too many values.
+        """
+        encoding = json.detect_encoding(raw)
+        twice: set[str] = set()
+
+        def noting(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            found = dict(pairs)
+            if len(found) < len(pairs):
+                twice.update(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+            return found
+
         try:
-            value = json.loads(raw.decode())
+            text = raw.decode(encoding, "surrogatepass")
+            if sum(map(text.count, "[{,")) > MOST_PARTS:
+                raise UsageError(f"the request has more than {MOST_PARTS:,} values: send less at once")
+            value = json.loads(text, object_pairs_hook=noting)
         except (ValueError, RecursionError):  # also a number of too many digits
             return None
-        return cls(raw, value) if isinstance(value, dict) else None
+        return cls(raw, value, frozenset(twice), encoding) if isinstance(value, dict) else None
 
     def with_strings(self, strings: Mapping[Path, str]) -> bytes:
-        """The document with other strings at some places; all else keeps its bytes."""
+        """The document with other strings at some places; all else keeps its bytes.
+
+        Raises:
+            UsageError: it is nested too deeply.
+        """
         if not strings:
             return self.raw
-        text = self.raw.decode()
-        spans = sorted(((*_span(text, path), new) for path, new in strings.items()), reverse=True)
-        for start, end, new in spans:
-            text = text[:start] + json.dumps(new) + text[end:]
-        return text.encode()
+        text, pieces, done = self._text(), [], 0
+        try:
+            for start, end, new in sorted(_changes(text, _after_blanks(text, 0), len(text), strings)):
+                pieces += [text[done:start], json.dumps(new)]
+                done = end
+        except RecursionError:
+            raise _too_deep() from None
+        return "".join([*pieces, text[done:]]).encode(self.encoding, "surrogatepass")
 
     def without(self, key: str) -> Body:
-        """The document without a member; the others keep their bytes."""
+        """The document without a member; the others keep their bytes.
+
+        Raises:
+            UsageError: it is nested too deeply.
+        """
         if key not in self.value:
             return self
-        text = self.raw.decode()
-        start = _after_blanks(text, 0)
-        kept = [text[begin:end] for name, begin, _, end in _members(text, start) if name != key]
-        return Body(("{" + ",".join(kept) + "}").encode(), {k: v for k, v in self.value.items() if k != key})
+        text = self._text()
+        try:
+            kept = [text[begin:end] for name, begin, _, end in _members(text, _after_blanks(text, 0)) if name != key]
+        except RecursionError:
+            raise _too_deep() from None
+        raw = ("{" + ",".join(kept) + "}").encode(self.encoding, "surrogatepass")
+        return replace(self, raw=raw, value={k: v for k, v in self.value.items() if k != key})
+
+    def _text(self) -> str:
+        return self.raw.decode(self.encoding, "surrogatepass")
 
 
-def _span(text: str, path: Path) -> tuple[int, int]:
-    """Where the value at a path begins and ends, in a text that is JSON."""
-    start, end = _after_blanks(text, 0), len(text)
-    for step in path:
-        if isinstance(step, str):
-            start, end = [(begin, end) for name, _, begin, end in _members(text, start) if name == step][-1]
-        else:
-            start, end = next(span for place, span in enumerate(_elements(text, start)) if place == step)
-    return start, end
+def _too_deep() -> UsageError:
+    return UsageError("the request is nested too deeply: send it flatter")
+
+
+def _changes(text: str, start: int, end: int, strings: Mapping[Path, str]) -> Iterator[tuple[int, int, str]]:
+    """Where the values at some paths begin and end, and what is to stand there, in a text that is JSON.
+
+    What begins at ``start`` is gone through once, and so is what is in it, however many paths there are.
+    """
+    if () in strings:
+        yield start, end, strings[()]
+        return
+    below: dict[str | int, dict[Path, str]] = {}
+    for (first, *rest), new in strings.items():
+        below.setdefault(first, {})[tuple(rest)] = new
+    places: dict[str | int, tuple[int, int]] = {}
+    if isinstance(next(iter(below)), str):
+        places.update((name, (begin, stop)) for name, _, begin, stop in _members(text, start))  # the last one counts
+    else:
+        places.update(enumerate(_elements(text, start)))
+    for step, inner in below.items():
+        yield from _changes(text, *places[step], inner)
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int, int, int]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from scr.context import Context, ContextBuilder, Form
 from scr.engines import Prompt
@@ -28,10 +29,20 @@ EDITED: dict[str, Form] = {"/v1/chat/completions": "chat", "/v1/completions": "c
 STEERING = "scr"
 """The member of a body that speaks to the gateway; the model server never sees it."""
 
+_GOES_BY = frozenset((STEERING, "mode", "namespace", "as_of", "messages", "prompt", "role", "content", "type", "text"))
+"""Members that decide what is done; one that stands twice may be another one to the model server."""
+
+_LARGE = 2**18
+"""Bytes of a body that others are not to wait for while it is read."""
+
 _HALVES = re.compile("[\ud800-\udfff]")
 
 MOST_PROMPTS = 256
 """Most prompts of one completions request that are decided."""
+
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 
 
 class NotAllowed(UsageError):
@@ -146,12 +157,14 @@ class Editor:
             CannotDecide: it cannot be decided, and is then to be refused.
         """
         start = perf_counter()
-        body = Body.read(raw)
+        body = await _off_the_loop(raw, Body.read, raw)
         if body is None:
             return Edited(raw, seconds=perf_counter() - start)
+        if twice := body.twice & _GOES_BY:
+            raise UsageError(f"{min(twice)!r} stands twice in an object of the request: say it once, as servers differ")
         steering = Steering.of(body.value[STEERING]) if STEERING in body.value else Steering()
         namespace = self.allowed(steering, key)
-        body = body.without(STEERING)
+        body = await _off_the_loop(raw, body.without, STEERING)
         prompts = dict(prompts_in(form, body.value)) if steering.mode != "off" else {}
         try:
             contexts = await self.contexts(list(prompts.values()), namespace, steering.as_of)
@@ -163,7 +176,7 @@ class Editor:
         for (path, prompt), (_, context) in zip(prompts.items(), contexts, strict=True):
             changed.update(differences(path, prompt, context))
         return Edited(
-            body.with_strings(changed),
+            await _off_the_loop(raw, body.with_strings, changed),
             tuple(dict.fromkeys(fact.id for _, context in contexts for fact in context.shown)),
             [decision.to_json() for decision, _ in contexts] if steering.mode == "explain" else None,
             seconds=perf_counter() - start,
@@ -204,6 +217,10 @@ class Editor:
             ]
         except UsageError as error:  # a template of the operator's own
             raise CannotDecide("internal", str(error)) from error
+
+
+async def _off_the_loop(raw: bytes, work: Callable[[_A], _B], given: _A) -> _B:
+    return await asyncio.to_thread(work, given) if len(raw) > _LARGE else work(given)
 
 
 def prompts_in(form: Form, value: Mapping[str, Any]) -> Iterator[tuple[Path, Prompt]]:

@@ -22,6 +22,9 @@ from scr.importing import Format, Line, read_facts
 from scr.ledger import Operation
 from scr.store import Added, OnConflict
 
+_LONGEST = 2**20
+"""Bytes of a body with one fact or one question in it."""
+
 _MOST_LISTED = 1_000
 _MOST_ERRORS = 100
 
@@ -82,7 +85,8 @@ def fact_routes(gateway: Gateway) -> list[BaseRoute]:
 def _endpoint(gateway: Gateway, right: Right, act: Act) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         key = gateway.admit(request, right)
-        body = await read_body(request, gateway.settings.max_body)
+        longest = gateway.settings.max_body if act is _import else min(gateway.settings.max_body, _LONGEST)
+        body = await read_body(request, longest)
         return await act(Call(gateway, request, key, body))
 
     return endpoint

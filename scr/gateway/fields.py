@@ -69,7 +69,8 @@ class Fields:
     def flag(self, name: str) -> bool:
         """True or false, as JSON or as a query writes it."""
         value = self._left.pop(name, False)
-        value = {"true": True, "1": True, "false": False, "0": False}.get(value, value) if value != "" else True
+        if isinstance(value, str):
+            value = {"": True, "true": True, "1": True, "false": False, "0": False}.get(value, value)
         if not isinstance(value, bool):
             raise UsageError(f"{name} is neither true nor false: write one of them")
         return value

@@ -17,6 +17,7 @@ from scr.gateway.upstream import RawHeaders, Upstream, end_to_end, refusal_of_tr
 
 _LONGEST_ERROR = 2**16
 _LONGEST_EXPLAINED = 16 * 2**20
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 class Forwarding(Response):
@@ -84,9 +85,9 @@ class Forwarding(Response):
     async def _send_as_it_comes(self, response: httpx.Response, send: Send) -> None:
         events = _is(response, b"text/event-stream")
         headers = end_to_end(response.headers.raw)
-        length = response.headers.get("content-length")
+        length = _length(response)
         if length and not (events and self._explanation is not None):
-            headers.append((b"content-length", length.encode()))
+            headers.append((b"content-length", length))
         await self._send_head(response, headers, send)
         parts = response.aiter_raw()
         if events and self._explanation is not None:
@@ -136,6 +137,14 @@ class Forwarding(Response):
 
 def _is(response: httpx.Response, kind: bytes) -> bool:
     return kind in response.headers.get("content-type", "").lower().encode()
+
+
+def _length(response: httpx.Response) -> bytes | None:
+    """The length that an answer states, if it is what its body will have: chunks and what has no body are without."""
+    if "transfer-encoding" in response.headers or response.status_code in _WITHOUT_BODY:
+        return None
+    length = response.headers.get("content-length", "")
+    return length.encode() if length.isascii() and length.isdecimal() else None
 
 
 def _explained(content: bytes, explanation: Any) -> bytes:

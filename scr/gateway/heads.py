@@ -1,9 +1,10 @@
-"""Heads of requests that never end: uvicorn waits for them as long as their connection lasts."""
+"""Heads of requests that never end, which uvicorn takes as long as their connection lasts, or that say two things."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,22 +15,27 @@ HEAD_SECONDS = 20.0
 """How long a head may take to come, from the beginning of its connection or the end of the answer before it."""
 
 HEAD_BYTES = 2**16
-"""How long a head may be; what comes in its first packet is not counted."""
+"""How much may come on a connection that is nothing of a body: a head, or what stands about and after its chunks."""
 
 IDLE_SECONDS = 15
 """How long a connection is kept between requests: longer than clients do (httpx: 5 s), or it ends as one is sent."""
+
+
+_HOST = re.compile(rb"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?")
+_LAST_PORT = 65_535
 
 
 class BoundedHeads(HttpToolsProtocol):
     """Uvicorn's protocol with a limit on heads, in seconds and in bytes.
 
     A connection that is still silent when its time is up is closed without a word, as an idle one is; one that
-    has begun a head is told why. Within an answer nothing is timed.
+    has begun a head is told why. Within an answer nothing is timed. Headers that come after a body are dropped: whoever
+    stands before the gateway has not seen them.
     """
 
     _timer: asyncio.TimerHandle | None = None
     _begun = False
-    _received = 0
+    _barren = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first head."""
@@ -44,10 +50,9 @@ class BoundedHeads(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a head is not let grow forever."""
-        within = self._begun
+        self._barren += len(data)
         super().data_received(data)
-        self._received = self._received + len(data) if within and self._begun else 0
-        if self._received > HEAD_BYTES:
+        if self._barren > HEAD_BYTES:
             self._refuse(
                 Refusal(431, "too_large", f"the request's head is larger than {HEAD_BYTES:,} bytes: shorten it")
             )
@@ -57,11 +62,35 @@ class BoundedHeads(HttpToolsProtocol):
         self._begun = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; one that comes after the body is none."""
+        if self._begun:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """A head has come."""
-        self._begun = False
+        """A head has come.
+
+        Raises:
+            ValueError: it names no host or several, so that others may take it for another's; that is no HTTP.
+        """
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+            raise ValueError("a request has one host")
+        if hosts and not _is_host(hosts[0]):
+            raise ValueError("the host is none")
+        self._begun, self._barren = False, 0
         self._wait_no_longer()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._barren = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request has come."""
+        self._barren = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next head, if there is not one already."""
@@ -104,3 +133,8 @@ class BoundedHeads(HttpToolsProtocol):
             lines += [f"{name}: {value}" for name, value in headers.items()]
             self.transport.write("\r\n".join([*lines, "", ""]).encode() + content)
         self.transport.close()
+
+
+def _is_host(value: bytes) -> bool:
+    found = _HOST.fullmatch(value.strip())
+    return found is not None and int(found[1] or 0) <= _LAST_PORT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import httpx
@@ -22,6 +23,8 @@ _HOP_BY_HOP = frozenset(
 )
 _OURS = frozenset({b"host", b"content-length", b"cookie", b"expect", b"date", b"server", b"set-cookie"})
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers that are for the other end, without those that concern one connection or the gateway itself."""
@@ -29,7 +32,11 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     lower = [(name.lower(), value.strip(b" \t")) for name, value in headers]
     named = {word.strip().lower() for name, value in lower if name == b"connection" for word in value.split(b",")}
     dropped = _HOP_BY_HOP | _OURS | named
-    return [(name, value) for name, value in lower if name not in dropped and not name.startswith(b"x-scr-")]
+    return [
+        (name, value)
+        for name, value in lower
+        if name not in dropped and not name.startswith(b"x-scr-") and not _CONTROL.search(value)
+    ]
 
 
 class Upstream:
@@ -88,9 +95,12 @@ class Upstream:
             response = await self._send(request, stream=True)
         except httpx.HTTPError as error:
             raise refusal_of_transport(error) from error
-        if response.is_redirect:
+        if response.is_redirect and response.status_code != 304:
             await response.aclose()
             raise Refusal(502, "upstream_redirects", "the model server sends requests elsewhere: correct --upstream")
+        if not 200 <= response.status_code < 600:
+            await response.aclose()
+            raise Refusal(502, "upstream_error", "the model server does not answer in HTTP: correct --upstream")
         return response
 
     async def healthy(self) -> bool:

@@ -41,8 +41,8 @@ class Running:
 
 def serving(settings: Settings) -> AbstractContextManager[str]:
     """A gateway on a free port."""
-    how: dict[str, Any] = {"log_config": None, "lifespan": "on", "http": protocol(settings), "ws": "none"}
-    return running_app(uvicorn.Config(lambda: make_app(settings), factory=True, port=0, **how))
+    how: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "on", "ws": "none"}
+    return running_app(uvicorn.Config(lambda: make_app(settings), factory=True, port=0, http=protocol(settings), **how))
 
 
 @contextmanager

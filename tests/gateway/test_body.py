@@ -74,5 +74,5 @@ def test_a_key_given_twice() -> None:
 
 
 def test_what_is_no_document_is_not_read() -> None:
-    for raw in (b"", b"[]", b"1", b"{", b"\xff", b'{"a":}', b"\xef\xbb\xbf{}", b'{"a":' * 50_000):
+    for raw in (b"", b"[]", b"1", b"{", b"\xff", b'{"a":}', b'{"a":' * 50_000):
         assert Body.read(raw) is None

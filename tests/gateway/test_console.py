@@ -146,6 +146,32 @@ def test_the_cookie_holds_no_secret_and_is_for_the_console_alone(locked: Running
     assert stolen.headers.get("location") == "/console/login", "who kept a copy of the cookie is logged out too"
 
 
+def test_who_came_by_tls_has_a_cookie_that_goes_no_other_way(locked: Running, browse: Browse) -> None:
+    browser = browse(locked.url)
+    for headers, secure in (
+        ({}, False),
+        ({"X-Forwarded-Proto": "https"}, True),
+        ({"X-Forwarded-Proto": "http"}, False),
+    ):
+        (stated,) = browser.client.get("/console/login", headers=headers).headers.get_list("set-cookie")
+        assert ("secure" in stated.lower()) is secure
+
+
+def test_a_log_in_leads_nowhere_else(locked: Running, browse: Browse) -> None:
+    browser = browse(locked.url)
+    for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"):
+        named = dict.fromkeys(("next", "redirect", "url", "namespace", "return_to"), elsewhere)
+        page = browser.get("/login", **named)
+        assert page.status_code == 200
+        assert "evil" not in page.text
+        token = re.findall(r'name="csrf" value="([0-9a-f]+)"', page.text)[0]
+        data = {"csrf": token, "key": "sk-reader", **named}
+        answer = browser.client.post("/console/login", params=named, data=data, follow_redirects=False)
+        assert answer.status_code == 303
+        assert re.fullmatch(r"/console(\?namespace=[\w%.+-]+)?", answer.headers["location"])
+        browser.client.cookies.clear()
+
+
 def test_the_rights_of_the_key_hold_for_every_page(locked: Running, browse: Browse) -> None:
     (fact,) = locked.store.facts()
     asker, reader, writer = (browse(locked.url) for _ in range(3))

@@ -22,7 +22,7 @@ from scr.gateway.connections import MOST_PIPELINED, SPARE, protocol
 from scr.gateway.settings import Settings
 
 from .conftest import Open, Running, chat
-from .recorder import EVENTS, Handler, Recorder
+from .recorder import COMPLETION, EVENTS, Handler, Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = "/v1/chat/completions"
@@ -179,7 +179,12 @@ def test_a_spare_connection_is_one_like_others_when_others_have_left(open_gatewa
     with second:
         for _ in range(2):
             second.sendall(asking(OUT))
-            assert second.recv(4096).startswith(b"HTTP/1.1 200 ")
+            answer = b""
+            while not answer.endswith(COMPLETION):
+                part = second.recv(4096)
+                assert part
+                answer += part
+            assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_health_is_asked_of_the_model_server_once_for_all_who_ask_at_once(

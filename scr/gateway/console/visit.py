@@ -101,6 +101,10 @@ class Visit:
         """Send the browser to another page, so that loading it again repeats nothing."""
         return RedirectResponse(self.link(path, **query), 303, {"Cache-Control": "no-store"})
 
+    def _is_secure(self) -> bool:
+        """Whether the browser came by TLS. Who says so without need has a browser that does not send the cookie."""
+        return "https" in (self._request.url.scheme, self._request.headers.get("x-forwarded-proto", "").lower())
+
     def keep(self, response: Response, session: Session | None) -> Response:
         """Have the browser keep a session, or forget its own."""
         response.set_cookie(
@@ -108,7 +112,7 @@ class Visit:
             self._sessions.cookie(session) if session else "",
             max_age=SESSION_SECONDS if session else 0,
             path=ROOT,
-            secure=self._request.url.scheme == "https",
+            secure=self._is_secure(),
             httponly=True,
             samesite="strict",
         )
