@@ -40,6 +40,9 @@ _HALVES = re.compile("[\ud800-\udfff]")
 MOST_PROMPTS = 256
 """Most prompts of one completions request that are decided."""
 
+MOST_CHARACTERS = 1_000_000
+"""Most characters of its questions: they are taken to pieces whole, and others wait for that."""
+
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -209,6 +212,8 @@ class Editor:
             return []
         if len(prompts) > MOST_PROMPTS:
             raise CannotDecide("large", f"more than {MOST_PROMPTS} prompts in one request: send fewer at once")
+        if sum(len(query_of(prompt)) for prompt in prompts) > MOST_CHARACTERS:
+            raise CannotDecide("large", f"more than {MOST_CHARACTERS:,} characters to look up: send fewer at once")
         decisions = await self.decider.decide(prompts, namespace, as_of)
         try:
             return [

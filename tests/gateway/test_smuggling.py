@@ -273,6 +273,20 @@ def test_many_values_are_refused_before_they_take_room(gateway: Running, upstrea
     assert gateway.client.post(CHAT, json=chat(user=",[{" * 1000)).headers["x-scr-decision"] == "edited"
 
 
+@pytest.mark.parametrize(("on_failure", "answered"), [("pass", 200), ("refuse", 400)])
+def test_questions_that_others_would_have_to_wait_for_are_not_looked_up(
+    open_gateway: Open, on_failure: str, answered: int
+) -> None:
+    gateway = open_gateway(on_failure=on_failure)
+    for path, body in ((CHAT, chat("x " * 600_000)), ("/v1/completions", {"prompt": ["x " * 200_000 + ASKED] * 4})):
+        answer = gateway.client.post(path, json=body)
+        assert answer.status_code == answered
+        assert answer.headers.get("x-scr-decision", "refused") == ("passed" if answered == 200 else "refused")
+    assert 'scr_decision_failures_total{outcome="' in gateway.client.get("/metrics").text
+    history = [{"role": "user", "content": "x " * 600_000}, {"role": "user", "content": ASKED}]
+    assert gateway.client.post(CHAT, json={"messages": history}).headers["x-scr-decision"] == "edited"
+
+
 def test_many_changes_take_no_longer_than_one() -> None:
     """Each would else go through the whole document."""
     raw = json.dumps({"prompt": [f"p{n}" for n in range(200)], "x": [0] * 300_000}).encode()
