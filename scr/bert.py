@@ -77,23 +77,27 @@ def build_bert(
     *,
     pooling: Literal["mean", "cls"] = "mean",
     head: LinearHead | None = None,
+    layers: range | None = None,
 ) -> onnx.ModelProto:
-    """Build BERT, pooling, and either L2 normalisation or a linear head.
+    """Build BERT or a run of its layers, pooling, and either L2 normalisation or a linear head.
 
-    Inputs, all int32 of shape (batch, length): ``input_ids``, ``attention_mask`` (1 is a token, 0 padding), and with a
+    Inputs, int32 of shape (batch, length): ``input_ids``, ``attention_mask`` (1 is a token, 0 padding), and with a
     head ``token_type_ids``. Output: ``vectors`` (batch, hidden) of length 1, or with a head ``logits`` (batch, labels).
+    Where layers are left out, ``hidden`` (batch, length, hidden), float32, is the input in place of ids and types, or a
+    second output.
 
     Args:
         config: the model's config.json; :func:`is_bert` must hold.
         weights: its tensors under the names of ``BertModel``.
         pooling: the mean over the tokens, or the first token.
         head: makes a classifier of it.
+        layers: which ones; None is all.
 
     Raises:
         AssetError: a tensor is missing.
     """
     try:
-        return _Graph(config, weights).build(pooling, head)
+        return _Graph(config, weights).build(pooling, head, layers or range(int(config["num_hidden_layers"])))
     except KeyError as error:
         raise AssetError(f"the model has no tensor or setting {error}: it is not a whole BERT, use another") from error
 
@@ -109,32 +113,35 @@ class _Graph:
         self.heads = int(config["num_attention_heads"])
         self.epsilon = float(config.get("layer_norm_eps", 1e-12))
 
-    def build(self, pooling: str, head: LinearHead | None) -> onnx.ModelProto:
+    def build(self, pooling: str, head: LinearHead | None, layers: range) -> onnx.ModelProto:
         from onnx import TensorProto, checker, helper
 
-        hidden = self.embeddings(segments=head is not None)
-        for layer in range(int(self.config["num_hidden_layers"])):
+        whole, segments = ["batch", "length", int(self.config["hidden_size"])], head is not None
+        inputs = ["attention_mask"]
+        if layers.start == 0:
+            inputs = ["input_ids", "attention_mask", *(["token_type_ids"] if segments else [])]
+        values = [helper.make_tensor_value_info(each, TensorProto.INT32, ["batch", "length"]) for each in inputs]
+        if layers.start > 0:
+            values.append(helper.make_tensor_value_info("hidden", TensorProto.FLOAT, whole))
+        hidden = "hidden" if layers.start > 0 else self.embeddings(segments)
+        for layer in layers:
             hidden = self.layer(hidden, f"encoder.layer.{layer}.")
-        pooled = self.mean(hidden) if pooling == "mean" else self.first(hidden)
-        width = int(self.config["hidden_size"])
-        if head is None:
-            name = self.node("LpNormalization", [pooled], ["vectors"], axis=-1, p=2)
-        else:
-            width = head.weight.shape[0]
-            operands = [pooled, self.constant("head.weight", head.weight), self.constant("head.bias", head.bias)]
-            name = self.node("Gemm", operands, ["logits"], transB=1)
-        inputs = ["input_ids", "attention_mask", *(["token_type_ids"] if head is not None else [])]
-        graph = helper.make_graph(
-            self.nodes,
-            "bert",
-            [helper.make_tensor_value_info(each, TensorProto.INT32, ["batch", "length"]) for each in inputs],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])],
-            self.initialisers,
-        )
+        name, width = self.result(self.mean(hidden) if pooling == "mean" else self.first(hidden), head)
+        results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])]
+        if layers.stop < int(self.config["num_hidden_layers"]):
+            results.append(helper.make_tensor_value_info(hidden, TensorProto.FLOAT, whole))
+        graph = helper.make_graph(self.nodes, "bert", values, results, self.initialisers)
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_FUSED, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="scr")
         checker.check_model(model)
         return model
+
+    def result(self, pooled: str, head: LinearHead | None) -> tuple[str, int]:
+        """What the graph is asked for, and how wide it is."""
+        if head is None:
+            return self.node("LpNormalization", [pooled], ["vectors"], axis=-1, p=2), int(self.config["hidden_size"])
+        operands = [pooled, self.constant("head.weight", head.weight), self.constant("head.bias", head.bias)]
+        return self.node("Gemm", operands, ["logits"], transB=1), head.weight.shape[0]
 
     def embeddings(self, segments: bool) -> str:
         words, positions, types = (

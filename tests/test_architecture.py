@@ -38,7 +38,7 @@ DOORS = {
     "vllm": {"engines/vllm.py"},
     "faiss": {"index/"},
     "sqlite3": {"ledger/"},
-    "onnxruntime": {"encoder/", "scope/cross_encoder.py"},
+    "onnxruntime": {"encoder/", "scope/network.py"},
     "typer": {"commands/"},
     "httpx": {"engines/", "gateway/", "assets.py"},
     "datasets": {"evaluation/datasets/hub.py"},

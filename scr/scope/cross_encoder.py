@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from scr.assets import build_folder, cache_folder, minilm_folder
-from scr.bert import LinearHead, build_bert, read_bert
+from scr.bert import LinearHead, read_bert
 from scr.encoder.onnx_encoder import batches
-from scr.encoder.session import open_session, write_graph
 from scr.errors import AssetError
 from scr.scope import Candidate
+from scr.scope.network import Exits, Network, write_stages
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
+
+Tokens: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+"""Ids, mask and types of pairs, each of shape (b, t)."""
 
 SHIPPED = Path(__file__).parent / "weights"
 """Folder of the weights that come with the package."""
 
-_WEIGHTS = "model.safetensors"
-_RECIPE = "3"
+WEIGHTS = "model.safetensors"
+"""File of a classifier's folder with what training changed."""
+
+_RECIPE = "4"
 """Names the arithmetic; raised whenever the prepared graph changes, so that older ones in the cache are left alone."""
 
 _BATCH_TOKENS = 4096
@@ -94,18 +98,16 @@ class CrossEncoder:
         folder: where its weights lie.
         config: calibration and threshold.
         tokenizer: of the base model.
-        session: the network in ONNX Runtime.
+        network: in ONNX Runtime.
     """
 
     name = "cross-encoder"
 
-    def __init__(
-        self, folder: Path, config: CrossEncoderConfig, tokenizer: Tokenizer, session: InferenceSession
-    ) -> None:
+    def __init__(self, folder: Path, config: CrossEncoderConfig, tokenizer: Tokenizer, network: Network) -> None:
         self.folder = folder
         self.config = config
         self._tokenizer = tokenizer
-        self._session = session
+        self._network = network
 
     @classmethod
     def from_pretrained(cls, folder: Path | str | None = None, *, base: Path | None = None) -> CrossEncoder:
@@ -123,17 +125,18 @@ class CrossEncoder:
         place = SHIPPED if folder is None else Path(folder)
         config = CrossEncoderConfig.read(place)
         base = base or minilm_folder()
-        graph = prepare(place, config, base)
+        exits = Exits.read(place)
+        prepared = prepare(place, config, base, exits)
         try:
             tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-            session = open_session(graph)
+            network = Network.open(prepared, exits.below.tolist() if exits else ())
         except Exception as error:  # both libraries raise bare exceptions
             raise AssetError(
-                f"the prepared scope classifier in {graph.parent} is damaged ({error}): delete that folder"
+                f"the prepared scope classifier in {prepared} is damaged ({error}): delete that folder"
             ) from error
         tokenizer.no_padding()
         tokenizer.enable_truncation(config.max_tokens)
-        return cls(place, config, tokenizer, session)
+        return cls(place, config, tokenizer, network)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write weights, calibration and threshold into a folder that `from_pretrained` reads."""
@@ -152,7 +155,11 @@ class CrossEncoder:
 
     def with_threshold(self, threshold: float) -> CrossEncoder:
         """The same classifier with another threshold."""
-        return CrossEncoder(self.folder, replace(self.config, threshold=threshold), self._tokenizer, self._session)
+        return CrossEncoder(self.folder, replace(self.config, threshold=threshold), self._tokenizer, self._network)
+
+    def with_network(self, network: Network) -> CrossEncoder:
+        """The same classifier reading by another network."""
+        return CrossEncoder(self.folder, self.config, self._tokenizer, network)
 
     def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
         """Probability that each candidate governs the query beside it, shape (len(pairs),).
@@ -196,41 +203,63 @@ class CrossEncoder:
     ) -> NDArray[np.float32]:
         """The network's raw output for each pair, before calibration; shape (len(pairs),)."""
         found = np.empty(len(pairs), np.float32)
-        if not pairs:
-            return found
-        codes = self._tokenizer.encode_batch_fast(list(pairs))
+        for rows, tokens in self._batches(pairs):
+            found[rows] = self._network.logits(*tokens)
+            if progress:
+                progress(len(rows))
+        return found
+
+    def vectors(self, pairs: Sequence[tuple[str, str]]) -> list[NDArray[np.float32]]:
+        """What the heads of every stage say of each pair: as `Network.vectors`, shapes (len(pairs), width)."""
+        parts = [(rows, self._network.vectors(*tokens)) for rows, tokens in self._batches(pairs)]
+        order = np.argsort(np.concatenate([rows for rows, _ in parts]))
+        return [np.concatenate(stage)[order] for stage in zip(*(said for _, said in parts), strict=True)]
+
+    def _batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[NDArray[np.int64], Tokens]]:
+        """Rows of pairs that are run at once, with their tokens."""
+        codes = self._tokenizer.encode_batch_fast(list(pairs)) if pairs else []
         for rows in batches([len(code.ids) for code in codes], _BATCH_TOKENS):
             lengths = np.array([len(codes[row].ids) for row in rows])
             mask = np.arange(lengths.max()) < lengths[:, None]
             ids, types = np.zeros((2, *mask.shape), np.int32)
             ids[mask] = np.concatenate([codes[row].ids for row in rows])
             types[mask] = np.concatenate([codes[row].type_ids for row in rows])
-            feed = {"input_ids": ids, "attention_mask": mask.astype(np.int32), "token_type_ids": types}
-            found[rows] = self._session.run(None, feed)[0][:, 0]
-            if progress:
-                progress(len(rows))
-        return found
+            yield rows, (ids, mask.astype(np.int32), types)
 
 
-def prepare(folder: Path, config: CrossEncoderConfig, base: Path) -> Path:
-    """The classifier's ONNX file in the cache; made if it is not there or its weights are others.
+def prepare(folder: Path, config: CrossEncoderConfig, base: Path, exits: Exits | None) -> Path:
+    """The folder of the cache with the classifier's network; made if it is not there or its weights are others.
 
     Raises:
         AssetError: weights or base cannot be read, or the cache cannot be written.
     """
     try:
-        trained = (folder / _WEIGHTS).read_bytes()
+        trained = (folder / WEIGHTS).read_bytes()
         stat = (base / "model.safetensors").stat()
     except OSError as error:
         raise AssetError(f"cannot read the scope classifier in {folder} ({error}): train or copy it again") from error
-    key = f"{_RECIPE} {config.arithmetic} {xxhash.xxh3_128_hexdigest(trained)} {base} {stat.st_size} {stat.st_mtime_ns}"
+    heads = exits.heads() if exits else {}
+    marks = [xxhash.xxh3_128_hexdigest(trained), *(f"{layer} {_digest(head)}" for layer, head in heads.items())]
+    key = f"{_RECIPE} {config.arithmetic} {' '.join(marks)} {base} {stat.st_size} {stat.st_mtime_ns}"
     target = cache_folder() / "scope" / xxhash.xxh3_64_hexdigest(key.encode())
     if not target.is_dir():
-        build_folder(target, lambda into: _prepare(trained, config, base, into))
-    return target / "model.onnx"
+        build_folder(target, lambda into: write_network(trained, config.arithmetic, base, heads, into))
+    return target
 
 
-def _prepare(trained: bytes, config: CrossEncoderConfig, base: Path, into: Path) -> None:
+def write_network(trained: bytes, arithmetic: str, base: Path, heads: Mapping[int, LinearHead], into: Path) -> None:
+    """Write the network of a classifier's weights into a folder.
+
+    Args:
+        trained: the file of the weights.
+        arithmetic: see `CrossEncoderConfig`.
+        base: folder of the base model.
+        heads: of the early exits, by the number of layers before them.
+        into: an empty folder.
+
+    Raises:
+        AssetError: the weights are damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -241,38 +270,9 @@ def _prepare(trained: bytes, config: CrossEncoderConfig, base: Path, into: Path)
         raise AssetError(f"the scope classifier's weights are damaged ({error}): train or copy it again") from error
     if missing := {"head.weight", "head.bias"} - own.keys():
         raise AssetError(f"the scope classifier's weights lack {', '.join(sorted(missing))}: train or copy it again")
-    head = LinearHead(own.pop("head.weight"), own.pop("head.bias"))
-    model = build_bert(shape, {**weights, **own}, head=head)
-    path = into / "model.onnx"
-    if config.arithmetic == "int8":
-        path.write_bytes(model.SerializeToString())
-        _quantise(path)
-    else:
-        write_graph(model, path)
+    last = LinearHead(own.pop("head.weight"), own.pop("head.bias"))
+    write_stages(shape, {**weights, **own}, {**heads, int(shape["num_hidden_layers"]): last}, into, arithmetic)
 
 
-def _quantise(path: Path) -> None:
-    """Replace the weights' products by 8-bit ones; activations are quantised as they come."""
-    import logging
-
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it recommends a preprocessing that the graph does not need
-    try:
-        small = path.with_suffix(".int8")
-        # The fused operators have no shape inference; everything in the graph is float32.
-        extra = {"DefaultTensorType": 1, "MatMulConstBOnly": True}
-        quantize_dynamic(
-            path,
-            small,
-            op_types_to_quantize=["MatMul", "Attention"],
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            reduce_range=True,  # 8-bit products of processors without VNNI would overflow
-            extra_options=extra,
-        )
-        small.replace(path)
-    finally:
-        root.setLevel(level)
+def _digest(head: LinearHead) -> str:
+    return xxhash.xxh3_128_hexdigest(head.weight.tobytes() + head.bias.tobytes())

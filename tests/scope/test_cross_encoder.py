@@ -66,7 +66,7 @@ def test_scores_are_calibrated_logits_in_the_order_of_the_candidates(untrained):
 
 def test_only_what_is_near_enough_is_read(untrained):
     nearer = CrossEncoder(
-        untrained.folder, replace(untrained.config, floor=0.3, margin=0.25), untrained._tokenizer, untrained._session
+        untrained.folder, replace(untrained.config, floor=0.3, margin=0.25), untrained._tokenizer, untrained._network
     )
     pairs = [
         (query, Candidate(candidate("Tomas plays the cello.").fact, cosine))

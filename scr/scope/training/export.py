@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scr.scope.cross_encoder import CrossEncoder, CrossEncoderConfig
+from scr.scope.cross_encoder import WEIGHTS, CrossEncoder, CrossEncoderConfig
 from scr.scope.measure import auroc, calibration_error, platt
+from scr.scope.network import EXITS, Exits
 
+from .exits import fit_exits
 from .pairs import Pair
 
 TRAINED_ON = (
@@ -43,7 +45,8 @@ def export(
         figures on the held-out pairs.
     """
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(trained, target / "model.safetensors")
+    shutil.copyfile(trained, target / WEIGHTS)
+    (target / EXITS).unlink(missing_ok=True)  # of other weights
     config = CrossEncoderConfig(arithmetic=arithmetic, trained_on=tuple(trained_on))
     config.write(target)
     logits = CrossEncoder.from_pretrained(target).logits([(pair.fact, pair.query) for pair in pairs])
@@ -62,7 +65,10 @@ def export(
         "recall": round(float(np.mean(chances[labels] >= threshold)), 4),
         "near_misses_above": round(float(np.mean(chances[misses] >= threshold)), 4),
     }
-    (target / "README.md").write_text(card(config, figures), encoding="utf-8")
+    exits = fit_exits(CrossEncoder.from_pretrained(target), pairs)
+    if exits:
+        exits.write(target)
+    (target / "README.md").write_text(card(config, figures, exits), encoding="utf-8")
     return figures
 
 
@@ -79,7 +85,7 @@ def average(runs: Sequence[Path], target: Path) -> Path:
     return target
 
 
-def card(config: CrossEncoderConfig, figures: dict[str, float]) -> str:
+def card(config: CrossEncoderConfig, figures: dict[str, float], exits: Exits | None) -> str:
     """The model card: what the classifier is, what it was trained on, what was measured."""
     data = "\n".join(f"- {name}" for name in config.trained_on)
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in figures.items())
@@ -88,7 +94,7 @@ def card(config: CrossEncoderConfig, figures: dict[str, float]) -> str:
 Reads a fact and a query together and says how probable it is that the fact governs the query. A cross-encoder that
 starts from {config.base}: mean pooling, one linear layer. The files hold what training changed, in half precision; word
 and position embeddings are the base's own.
-
+{_early(exits)}
 Open it with `--scope FOLDER`, or `CrossEncoder.from_pretrained("FOLDER")` of `scr.scope.cross_encoder`.
 
 Trained on:
@@ -102,4 +108,14 @@ Measured on held-out pairs of the same kinds, whose subjects the training has no
 {rows}
 
 A fact applies from a probability of {config.threshold:g} on; `scr scope calibrate` sets that by an error budget.
+"""
+
+
+def _early(exits: Exits | None) -> str:
+    if exits is None:
+        return ""
+    layers = " or ".join(map(str, exits.layers))
+    return f"""
+A pair that plainly does not match leaves after {layers} layers: `{EXITS}` says which, by a head that was fitted to
+what the whole network says.
 """
