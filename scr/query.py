@@ -19,6 +19,8 @@ _LEANING = re.compile(
 _LONGEST_LEANING = 16
 _LONG_TURN = 30
 _MOST_PARTS = 16
+_MOST_CHARACTERS = 10_000
+"""Of a query: more than the encoder and the classifier read, and far less than they would split into words first."""
 _SENTENCE_END = re.compile(r"(?<=[.?!…。？！])[\"')\]]*\s+|\n+")
 _ASKING = re.compile(
     r"\?|^\W*(?:(?:first|second|third|then|also|and|please|so|now|finally|next|oh|ok)\b\W*)*(?:who|whom|whose|what|"
@@ -47,10 +49,10 @@ def queries_of(prompt: Prompt) -> tuple[str, ...]:
     """
     query = query_of(prompt)
     if len(query.split()) <= _LONG_TURN:
-        return (query,)
+        return (query[:_MOST_CHARACTERS],)
     sentences = [part.strip() for part in _SENTENCE_END.split(query) if part and part.strip()]
     asking = [_with_what_it_leans_on(sentences, place) for place in _asking(sentences)]
-    return tuple(dict.fromkeys((query, *asking[-_MOST_PARTS:])))
+    return tuple(dict.fromkeys(part[:_MOST_CHARACTERS] for part in (query, *asking[-_MOST_PARTS:])))
 
 
 def _asking(sentences: Sequence[str]) -> list[int]:

@@ -85,4 +85,11 @@ def test_an_unfinished_last_sentence_asks() -> None:
 
 def test_a_turn_without_end_has_a_bounded_number_of_parts() -> None:
     assert len(queries_of("".join(f"Who wrote book {number}? " for number in range(5_000)))) <= 17
-    assert len(queries_of("word " * 100_000)) == 2
+    assert len(queries_of("word " * 100_000)) == 1
+
+
+def test_what_nobody_reads_of_an_endless_query_is_not_passed_on() -> None:
+    endless = "What is the capital of Ardenia? " + "And so on. " * 100_000
+    assert all(len(query) <= 10_000 for query in queries_of(endless))
+    assert queries_of("x" * 1_000_000) == ("x" * 10_000,)
+    assert queries_of(endless)[0].startswith("What is the capital of Ardenia?")
