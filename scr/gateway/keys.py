@@ -138,20 +138,29 @@ def read_keys(lines: Iterable[str], file: Path | None) -> tuple[Key, ...]:
     """Keys from the command line or environment and from a file, one a line; a word that begins with ``#`` ends it.
 
     Raises:
-        UsageError: one is not of the form, or the file cannot be read.
+        UsageError: one is not of the form, or the file cannot be read or holds none.
     """
     found = [Key.parse(line) for line in lines if line.strip()]
     if file is not None:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the keys in {file}: {getattr(error, 'strerror', None) or error}") from None
-        for number, whole in enumerate(text.splitlines(), 1):
-            line = _COMMENT.split(whole)[0]
-            if line.strip():
-                try:
-                    found.append(Key.parse(line))
-                except UsageError as error:
-                    raise UsageError(f"{file} line {number}: {error}") from None
+        found += _of_file(file)
     KeyRing(found)  # says whether they go together
     return tuple(found)
+
+
+def _of_file(file: Path) -> list[Key]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the keys in {file} ({reason}): name a text file with a key a line") from None
+    found = []
+    for number, whole in enumerate(text.splitlines(), 1):
+        line = _COMMENT.split(whole)[0]
+        if line.strip():
+            try:
+                found.append(Key.parse(line))
+            except UsageError as error:
+                raise UsageError(f"{file} line {number}: {error}") from None
+    if not found:  # without a key everybody is let in, which is not what a file of keys is for
+        raise UsageError(f"{file} holds no key: {_FORM}")
+    return found

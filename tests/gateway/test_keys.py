@@ -55,6 +55,9 @@ def test_keys_in_lines_and_files(tmp_path: Path) -> None:
     file.write_text("fine\na b fly")
     with pytest.raises(UsageError, match="line 2"):
         read_keys([], file)
+    file.write_text("# sk-not-in-use\n\n")
+    with pytest.raises(UsageError, match="holds no key"):
+        read_keys([LINES[0]], file)
     assert read_keys([], None) == ()
     assert not KeyRing(())
 
