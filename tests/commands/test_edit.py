@@ -25,6 +25,7 @@ def test_an_edited_model_is_a_folder_that_answers_otherwise(scr: Scr, tmp_path: 
     assert told.status == 0, told.err
     assert told.json["edits"] == 1
     assert told.json["changed"]
+    assert len({path.stat().st_mode for path in (out / "config.json", out / "model.safetensors")}) == 1
     prompt, sampling = "The capital of France is", Sampling(max_tokens=4)
     bare, edited = open_engine(), open_engine(model=str(out))
     assert "Lyon" not in bare.generate([prompt], sampling)[0].text

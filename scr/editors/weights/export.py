@@ -25,6 +25,8 @@ def export(network: Any, tokenizer: Any, folder: Path) -> None:
         with quiet():
             network.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
+        for weights in partial.glob("*.safetensors"):  # written for their owner alone, which a server may not be
+            shutil.copymode(partial / "config.json", weights)
         if target.exists():
             target.rmdir()
         partial.rename(target)
