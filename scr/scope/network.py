@@ -67,9 +67,9 @@ class Exits:
 
     def write(self, folder: Path) -> None:
         """Write the file that `read` reads."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        save_file({name: np.ascontiguousarray(array) for name, array in vars(self).items()}, folder / EXITS)
+        (folder / EXITS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in vars(self).items()}))
 
     def heads(self) -> dict[int, LinearHead]:
         """The head after each layer."""
