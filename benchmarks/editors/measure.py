@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import exp
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from scr.assets import cache_folder, smollm2_folder
@@ -142,7 +142,7 @@ def says(question: Mapping[str, Any], target: str, old: str) -> bool:
 
 
 def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over records of each figure with their 95 % intervals, by probability and by what is said."""
+    """Means over records of each figure with their 95 % intervals, by probability and by what is said; median costs."""
     records = list(records)
     if not records:
         return {"n": 0}
@@ -160,7 +160,7 @@ def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     row["score"] = round(3 / sum(1 / max(value, 1e-9) for value in figures), 4)
     for name in ("seconds", "peak_mib"):
         values = [record[name] for record in records if record.get(name) is not None]
-        row[name] = round(fmean(values), 2) if values else None
+        row[name] = round(median(values), 2) if values else None
     return row
 
 
