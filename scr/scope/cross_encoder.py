@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -182,31 +182,23 @@ class CrossEncoder:
             if candidate.similarity >= max(self.config.floor, nearest[query] - self.config.margin)
         ]
 
-    def score_pairs(
-        self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
+    def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Probability that each fact governs its query.
 
         Args:
             pairs: (fact, query).
-            progress: is told, from time to time, how many more are done.
 
         Returns:
             shape (len(pairs),), values in [0, 1].
         """
-        logits = self.logits(pairs, progress)
-        chance = 1 / (1 + np.exp(-(self.config.scale * logits + self.config.shift)))
+        chance = 1 / (1 + np.exp(-(self.config.scale * self.logits(pairs) + self.config.shift)))
         return np.asarray(chance, np.float32)
 
-    def logits(
-        self, pairs: Sequence[tuple[str, str]], progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
+    def logits(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """The network's raw output for each pair, before calibration; shape (len(pairs),)."""
         found = np.empty(len(pairs), np.float32)
         for rows, tokens in self._batches(pairs):
             found[rows] = self._network.logits(*tokens)
-            if progress:
-                progress(len(rows))
         return found
 
     def vectors(self, pairs: Sequence[tuple[str, str]]) -> list[NDArray[np.float32]]:
