@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from scr.engines import Message, Prompt
 
@@ -17,11 +17,15 @@ _LEANING = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_LEANING = 16
-_LONG_TURN = 30
+_FEWEST_WORDS = 3
 _MOST_PARTS = 16
 _MOST_CHARACTERS = 10_000
 """Of a query: more than the encoder and the classifier read, and far less than they would split into words first."""
-_SENTENCE_END = re.compile(r"(?<=[.?!…。？！])[\"')\]]*\s+|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.?!…。？！])[\"')\]]*\s+(?![a-z])")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s.(\"'])(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|Gen|Col|Capt|Lt|Sgt|Sen|Rep|Gov|Rev|Mt|Ft|No|Nr|vs)\.$",
+    re.IGNORECASE,
+)
 _ASKING = re.compile(
     r"\?|^\W*(?:(?:first|second|third|then|also|and|please|so|now|finally|next|oh|ok)\b\W*)*(?:who|whom|whose|what|"
     r"where|when|which|why|how|is|are|was|were|do|does|did|has|have|can|could|would|will|tell|name|give|list|state|say|"
@@ -43,16 +47,31 @@ def text_of(message: Message) -> str:
 
 
 def queries_of(prompt: Prompt) -> tuple[str, ...]:
-    """What to look facts up for: the question, and where it is long also each part of it that asks something.
+    """What to look facts up for: the question, and each sentence of it that asks something, with what it leans on.
 
-    A fact that is asked for in the third sentence of a long turn is not found by the whole: the rest drowns it.
+    A fact that is asked for in the third sentence of a turn is not found by the whole: the rest drowns it.
     """
     query = query_of(prompt)
-    if len(query.split()) <= _LONG_TURN:
+    sentences = list(_sentences(query))
+    if len(sentences) < 2:
         return (query[:_MOST_CHARACTERS],)
-    sentences = [part.strip() for part in _SENTENCE_END.split(query) if part and part.strip()]
     asking = [_with_what_it_leans_on(sentences, place) for place in _asking(sentences)]
+    asking = [part for part in asking if len(part.split()) >= _FEWEST_WORDS]  # not the "Smith?" of "Who is Dr. Smith?"
     return tuple(dict.fromkeys(part[:_MOST_CHARACTERS] for part in (query, *asking[-_MOST_PARTS:])))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """The sentences of a text; a line's end ends one too, and the point of "Dr." or of initials does not."""
+    for line in text.splitlines():
+        begun = ""
+        for part in _SENTENCE_END.split(line.strip()):
+            begun = f"{begun} {part}".strip()
+            if not _ABBREVIATION.search(begun[-8:]):
+                if begun:
+                    yield begun
+                begun = ""
+        if begun:
+            yield begun
 
 
 def _asking(sentences: Sequence[str]) -> list[int]:

@@ -72,9 +72,28 @@ def test_a_long_turn_is_asked_as_a_whole_and_by_the_parts_that_ask() -> None:
     assert queries_of(user("Hello.", LONG)) == queries_of(LONG)
 
 
-def test_a_short_turn_is_one_query() -> None:
-    assert queries_of("Who wrote Hamlet? Who was his wife?") == ("Who wrote Hamlet? Who was his wife?",)
-    assert queries_of("") == ("",)
+def test_a_short_turn_too_is_asked_by_its_parts() -> None:
+    both = "Who wrote Hamlet? Who was his wife?"
+    assert queries_of(both) == (both, "Who wrote Hamlet?")
+    noise = "Shayna sighs and goes home. The mother tongue of Lena Hofstad is"
+    assert queries_of(noise) == (noise, "The mother tongue of Lena Hofstad is")
+    assert queries_of("Reference 4711-XK\nWho wrote Hamlet?")[1:] == ("Who wrote Hamlet?",)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "Who wrote Hamlet?",
+        "Lena Hofstad, born in",
+        "Where did Dr. A. B. Hofstad die?",
+        "Where is St. Mary's Cathedral located?",
+        "who is the no. 1 ranked player in the u.s. today",
+        "Shazam! is followed by",
+        "",
+    ],
+)
+def test_one_sentence_is_one_query(one: str) -> None:
+    assert queries_of(one) == (one,)
 
 
 def test_an_unfinished_last_sentence_asks() -> None:
