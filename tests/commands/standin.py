@@ -17,6 +17,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # as many connections as an engine opens at once; the others are kept waiting for seconds
 
+    def handle_error(self, *_: Any) -> None:
+        """A client that leaves is no error: it would be told on the stderr that a command's words are read from."""
+
 
 class StandIn:
     """Attributes: what it serves and demands, and the bodies of the requests that it answered."""
