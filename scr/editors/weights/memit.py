@@ -31,19 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemitConfig:
-    """Settings, as published for GPT-J.
+    """Settings, as published for GPT-J; λ depends on the size of a model's keys.
 
     Attributes:
         layers: in ascending order; None takes the model's default.
         contexts: how many contexts of 10 tokens stand before the prompt.
-        weight: λ, how much the usual keys weigh against one edit's.
+        weight: λ, how much the usual keys weigh against one edit's; None takes the model's default, 15,000 if it was
+            not measured.
         target: how z is sought.
         moments: where E[k kᵀ] is taken from.
     """
 
     layers: tuple[int, ...] | None = None
     contexts: int = 5
-    weight: float = 15_000.0
+    weight: float | None = None
     target: TargetConfig = field(default_factory=TargetConfig)
     moments: MomentsConfig = field(default_factory=MomentsConfig)
 
@@ -64,9 +65,10 @@ class Memit(WeightEditor[MemitConfig]):
         """Write the contexts and take E[k kᵀ], both of the unedited model."""
         layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
         usual = moments(self.host, layers, self.config.moments)
+        weight = layers_of(self.host.architecture).weight if self.config.weight is None else self.config.weight
 
         def change(layer: int, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
-            return memit_delta(self.config.weight * usual[layer].double(), keys, residuals)
+            return memit_delta(weight * usual[layer].double(), keys, residuals)
 
         def update(requests: Sequence[Request], patch: Patch) -> None:
             spread(self.host, requests, layers, prefixes, self._seek(prefixes), change, patch)
