@@ -80,12 +80,14 @@ class Answers:
 
     Attributes:
         done: ids of the lines that are there already.
+        claimed: how many records of an earlier run were claimed.
     """
 
     def __init__(self, out: TextIO, earlier: Earlier | None = None, beside: Path | None = None) -> None:
         """Write to ``out``, and to the file ``beside`` what waits; None keeps that in memory alone."""
         earlier = earlier or Earlier()
         self.done = earlier.done
+        self.claimed = 0
         self._out, self._beside = out, beside
         self._next = len(self.done)
         self._early: dict[int, Record] = {}
@@ -109,7 +111,10 @@ class Answers:
     def claim(self, place: int, identity: str | int) -> Record | None:
         """The record that an earlier run has made of this question, if it did."""
         record = self._unclaimed.pop(place, None)
-        return record if record and _id(record) == identity else None
+        if record is None or _id(record) != identity:
+            return None
+        self.claimed += 1
+        return record
 
     def put(self, place: int, record: Record) -> None:
         """Keep the record of the question at this place of the input, from 0."""

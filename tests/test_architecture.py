@@ -17,7 +17,7 @@ FILES = sorted((ROOT / "scr").rglob("*.py"))
 # Each layer may import what stands below it, and itself; the names are modules or sub-packages of scr.
 LAYERS: list[set[str]] = [
     {"commands", "gateway", "evaluation", "diagnosis", "wrapping", "langchain"},
-    {"api", "async_api", "batch", "answers", "editors"},
+    {"api", "async_api", "batch", "answers", "questions", "editors"},
     {"pipeline"},
     {"store", "searcher", "changes", "reembedding", "context", "query", "importing"},
     {"scope", "engines"},

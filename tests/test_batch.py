@@ -6,16 +6,18 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from scr.answers import Answers, resume
-from scr.batch import Batch, Counts, Mode, Question, read_questions
+from scr.batch import Batch, Counts, Mode
 from scr.context import ContextBuilder
 from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.facts import NewFact
 from scr.pipeline import Pipeline
+from scr.questions import Question, read_questions
 from scr.scope.opening import open_scope
 from scr.store import FactStore
 
@@ -60,19 +62,38 @@ def test_blank_lines_are_passed_over_and_lines_counted() -> None:
     assert [(one.id, one.prompt) for one in read] == [(3, "Who?"), (5, None)]
 
 
-def test_input_is_read_a_chunk_at_a_time(store: FactStore) -> None:
-    """Memory does not grow with the input: what is read is answered and written before more is read."""
+class Pool(Recorder):
+    """Has so many prompts under way, as a server does, and answers the oldest first."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.under_way: list[int] = []
+
+    def generate_each(self, prompts: Iterable[Prompt], sampling: Sampling) -> Iterator[tuple[int, Outcome]]:  # noqa: ARG002
+        numbered, running = enumerate(prompts), list[int]()
+        while True:
+            running += [place for place, _ in islice(numbered, self.size - len(running))]
+            if not running:
+                return
+            self.under_way.append(len(running))
+            yield running.pop(0), Completion("yes", "stop", 1, 1)
+
+
+def endless(count: int, out: io.StringIO, ahead: list[int]) -> Iterator[Question]:
+    for number in range(count):
+        ahead.append(number - out.getvalue().count("\n"))
+        yield Question(number, [{"role": "user", "content": f"What is thing {number}?"}], GREEDY)
+
+
+def test_little_more_is_read_than_is_under_way(store: FactStore) -> None:
+    """Memory does not grow with the input, and the server is kept busy: it never waits for the end of a chunk."""
     store.add(NewFact("The capital of France is Lyon."))
-    out, ahead = io.StringIO(), []
-
-    def endless() -> Iterator[Question]:
-        for number in range(50):
-            ahead.append(number - out.getvalue().count("\n"))
-            yield Question(number, [{"role": "user", "content": f"What is thing {number}?"}], GREEDY)
-
-    pipeline = Pipeline(store, open_scope(), ContextBuilder(), Recorder())
-    assert Batch(pipeline, chunk=8).run(endless(), Answers(out), lambda _: None) == Counts(50, 0, 0)
-    assert max(ahead) < 8
+    out, ahead, pool = io.StringIO(), list[int](), Pool(4)
+    pipeline = Pipeline(store, open_scope(), ContextBuilder(), pool)
+    assert Batch(pipeline, chunk=8).run(endless(50, out, ahead), Answers(out), lambda _: None) == Counts(50, 0, 0)
+    assert max(ahead) < 2 * 8 + 4
+    assert pool.under_way == [*[4] * 47, 3, 2, 1]
     assert [json.loads(line)["id"] for line in out.getvalue().splitlines()] == [*range(50)]
 
 

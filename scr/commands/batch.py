@@ -22,8 +22,8 @@ def batch(
     bare: Annotated[bool, typer.Option("--bare", help="Without the facts.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="With and without the facts.")] = False,
     chunk: Annotated[
-        int, typer.Option("--chunk", metavar="N", min=1, help="Questions decided and answered together.")
-    ] = 256,
+        int, typer.Option("--chunk", metavar="N", min=1, help="Questions decided together, while others are answered.")
+    ] = 64,
     asking: Asking,
     drawing: Drawing,
     prompt_form: options.PromptForm = "chat",
@@ -50,9 +50,10 @@ def batch(
       cat questions.jsonl | scr batch - -o - --base-url http://localhost:8000
     """
     from scr.answers import Answers, Earlier, resume
-    from scr.batch import Batch, read_questions
+    from scr.batch import Batch
     from scr.errors import UsageError
     from scr.progress import bar
+    from scr.questions import read_questions
 
     if bare and compare:
         raise UsageError("--bare and --compare exclude each other: --compare asks both ways")
