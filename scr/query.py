@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from scr.engines import Message, Prompt
+from scr.followups import in_full
 
 _LEANING = re.compile(
     r"^\W*(?:and|or|but|so|what about|how about)\b"
@@ -13,7 +15,8 @@ _LEANING = re.compile(
     r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\bthere\b(?! (?:is|are|was|were)\b)"
     # Not the "that" of "the river that flows through it".
     r"|(?:^\W*|\b(?:is|was|are|were|do|does|did|of|about|in|for|with|to|from|at|like|by|after|before|than) )"
-    r"(?:this|that|these|those)\b",
+    r"(?:this|that|these|those)\b"
+    r"|\bth(?:is|ese) [a-z]+\b|\bth(?:is|at)\W*$",
     re.IGNORECASE,
 )
 _LONGEST_LEANING = 16
@@ -47,17 +50,29 @@ def text_of(message: Message) -> str:
 
 
 def queries_of(prompt: Prompt) -> tuple[str, ...]:
-    """What to look facts up for: the question, and each sentence of it that asks something, with what it leans on.
+    """What to look facts up for: the question, each sentence of it that asks something, and follow-ups told in full.
 
     A fact that is asked for in the third sentence of a turn is not found by the whole: the rest drowns it.
     """
     query = query_of(prompt)
     sentences = list(_sentences(query))
-    if len(sentences) < 2:
-        return (query[:_MOST_CHARACTERS],)
-    asking = [_with_what_it_leans_on(sentences, place) for place in _asking(sentences)]
+    asking = [_with_what_it_leans_on(sentences, place) for place in _asking(sentences)] if len(sentences) > 1 else []
     asking = [part for part in asking if len(part.split()) >= _FEWEST_WORDS]  # not the "Smith?" of "Who is Dr. Smith?"
-    return tuple(dict.fromkeys(part[:_MOST_CHARACTERS] for part in (query, *asking[-_MOST_PARTS:])))
+    parts = [*asking[-_MOST_PARTS:], *islice(_in_full(prompt), _MOST_PARTS)]
+    return tuple(dict.fromkeys(part[:_MOST_CHARACTERS] for part in (query, *parts)))
+
+
+def _in_full(prompt: Prompt) -> Iterator[str]:
+    """The last turn's follow-ups, told in full."""
+    turns = [] if isinstance(prompt, str) else [turn for turn in prompt if turn.get("role") in ("user", "assistant")]
+    texts = [text_of(turn).strip() for turn in turns if turn.get("role") == "user"] or [str(prompt)]
+    reply = text_of(turns[-2]) if len(turns) > 1 and turns[-2].get("role") == "assistant" else ""
+    last, before = texts[-1], texts[-2::-1]
+    sentences = list(_sentences(last))
+    for place in _asking(sentences)[-_MOST_PARTS:]:
+        if len(sentences[place].split()) <= _LONGEST_LEANING:
+            earlier = [*sentences[:place][::-1], *before]
+            yield from in_full(sentences[place], earlier, "" if place else reply)
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -77,7 +92,7 @@ def _sentences(text: str) -> Iterator[str]:
 def _asking(sentences: Sequence[str]) -> list[int]:
     """Places of the sentences that ask for something; the last may be an unfinished one."""
     last = len(sentences) - 1
-    unfinished = not sentences[last].endswith((".", "!"))
+    unfinished = bool(sentences) and not sentences[last].endswith((".", "!"))
     return [i for i, sentence in enumerate(sentences) if _ASKING.search(sentence) or (i == last and unfinished)]
 
 

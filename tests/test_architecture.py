@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"commands", "gateway", "evaluation", "diagnosis", "wrapping", "langchain"},
     {"api", "async_api", "batch", "answers", "questions", "editors"},
     {"pipeline"},
-    {"store", "searcher", "changes", "reembedding", "context", "query", "importing"},
+    {"store", "searcher", "changes", "reembedding", "context", "query", "followups", "importing"},
     {"scope", "engines"},
     {"ledger", "index", "encoder"},
     {"bert", "assets", "conversion", "shipped", "progress", "templates"},
