@@ -24,7 +24,8 @@ _LONGEST_NAMED = 1_000
 _SMALL = frozenset("of the de la le van von der den di da du del al bin ibn".split())  # noqa: SIM905
 _CAPITAL = r"(?:(?:[A-Z]\.)+|(?:St|Dr|Mr|Mrs|Ms)\.|[^\W\d_a-zß-öø-ÿ][\w&-]*(?:['’](?!s\b)\w+)?)"
 _NAME = re.compile(
-    rf"[\"“«]([^\"“”«»]{{2,80}})[\"”»]|\b({_CAPITAL}(?:(?: (?:{'|'.join(sorted(_SMALL))}))* (?:{_CAPITAL}|\d+))*)"
+    rf"[\"“«]([^\"“”«»]{{2,80}})[\"”»]"
+    rf"|\b((?:\d+ )?{_CAPITAL}(?:(?: (?:{'|'.join(sorted(_SMALL))}))* (?:{_CAPITAL}|\d+))*)"
 )
 _OPENING = frozenset(
     """

@@ -72,7 +72,9 @@ def _in_full(prompt: Prompt) -> Iterator[str]:
     for place in _asking(sentences)[-_MOST_PARTS:]:
         if len(sentences[place].split()) <= _LONGEST_LEANING:
             earlier = [*sentences[:place][::-1], *before]
-            yield from in_full(sentences[place], earlier, "" if place else reply)
+            readings = in_full(sentences[place], earlier, "" if place else reply)
+            # Not the "Ulmbach is" of "It is".
+            yield from (one for one in readings if "?" in one or len(one.split()) >= _FEWEST_WORDS)
 
 
 def _sentences(text: str) -> Iterator[str]:

@@ -65,12 +65,14 @@ def test_names() -> None:
         "Ludwig van Beethoven",
         "Bank of Ulm 3",
     ]
+    assert names_in("He ran at the 1948 Summer Olympics.") == ["1948 Summer Olympics"]
     assert names_in("I'm sure that I can. What's up?") == []
     assert len(names_in("A" + " Word" * 100_000)) == 1
 
 
 def test_a_text_leans_on_its_own_sentences() -> None:
     assert queries_of("Anton Velde is a painter. He was born in")[1:] == ("Anton Velde was born in",)
+    assert queries_of("What is the twin city of Ulmbach? It is")[1:] == ("What is the twin city of Ulmbach?",)
 
 
 def test_follow_ups_find_their_facts(store: FactStore) -> None:
