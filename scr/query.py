@@ -67,7 +67,7 @@ def _in_full(prompt: Prompt) -> Iterator[str]:
     turns = [] if isinstance(prompt, str) else [turn for turn in prompt if turn.get("role") in ("user", "assistant")]
     texts = [text_of(turn).strip() for turn in turns if turn.get("role") == "user"] or [str(prompt)]
     reply = text_of(turns[-2]) if len(turns) > 1 and turns[-2].get("role") == "assistant" else ""
-    last, before = texts[-1], texts[-2::-1]
+    last, before = texts[-1][-_MOST_CHARACTERS:], texts[-2::-1]
     sentences = list(_sentences(last))
     for place in _asking(sentences)[-_MOST_PARTS:]:
         if len(sentences[place].split()) <= _LONGEST_LEANING:
