@@ -64,8 +64,9 @@ def queries_of(prompt: Prompt) -> tuple[str, ...]:
 
 def _in_full(prompt: Prompt) -> Iterator[str]:
     """The last turn's follow-ups, told in full."""
-    turns = [] if isinstance(prompt, str) else [turn for turn in prompt if turn.get("role") in ("user", "assistant")]
-    texts = [text_of(turn).strip() for turn in turns if turn.get("role") == "user"] or [str(prompt)]
+    given = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    turns = [turn for turn in given if turn.get("role") in ("user", "assistant")]
+    texts = [text_of(turn).strip() for turn in turns if turn.get("role") == "user"] or [""]
     reply = text_of(turns[-2]) if len(turns) > 1 and turns[-2].get("role") == "assistant" else ""
     last, before = texts[-1][-_MOST_CHARACTERS:], texts[-2::-1]
     sentences = list(_sentences(last))
