@@ -51,6 +51,8 @@ class CrossEncoderConfig:
         threshold: probability from which a fact applies.
         floor: cosine of fact and query under which the network is not asked.
         margin: how far below the query's nearest fact's a cosine may lie for the network to be asked.
+        first: how many of a query's nearest facts are read before the others; 0 reads all at once.
+        doubt: probability that one of the first must have for the others to be read.
         scale: factor on the logit, fitted on held-out pairs (Platt 1999).
         shift: added to the scaled logit.
         max_tokens: longest pair in tokens; fact and query are cut in turn beyond it.
@@ -62,6 +64,8 @@ class CrossEncoderConfig:
     threshold: float = 0.5
     floor: float = 0.0
     margin: float = 2.0
+    first: int = 0
+    doubt: float = 0.0
     scale: float = 1.0
     shift: float = 0.0
     max_tokens: int = 256
@@ -165,22 +169,30 @@ class CrossEncoder:
         """Probability that each candidate governs the query beside it, shape (len(pairs),).
 
         A candidate whose cosine is under the floor, or farther below the query's nearest than the margin, is not
-        read; it scores 0.
+        read, and neither is one behind the first few where these are plainly out of scope; it scores 0.
         """
         scores = np.zeros(len(pairs), np.float32)
+
+        def read(places: Sequence[int]) -> None:
+            scores[places] = self.score_pairs([(pairs[place][1].fact.text, pairs[place][0]) for place in places])
+
         near = self._worth_reading(pairs)
-        scores[near] = self.score_pairs([(pairs[place][1].fact.text, pairs[place][0]) for place in near])
+        first = self.config.first or len(pairs)
+        read([place for places in near for place in places[:first]])
+        hopeful = (places for places in near if scores[places[:first]].max() >= self.config.doubt)
+        read([place for places in hopeful for place in places[first:]])
         return scores
 
-    def _worth_reading(self, pairs: Sequence[tuple[str, Candidate]]) -> list[int]:
-        nearest: dict[str, float] = {}
-        for query, candidate in pairs:
-            nearest[query] = max(candidate.similarity, nearest.get(query, -1.0))
-        return [
-            place
-            for place, (query, candidate) in enumerate(pairs)
-            if candidate.similarity >= max(self.config.floor, nearest[query] - self.config.margin)
-        ]
+    def _worth_reading(self, pairs: Sequence[tuple[str, Candidate]]) -> list[list[int]]:
+        """Places of the candidates near enough to their query, those of a query together and nearest first."""
+        near: dict[str, list[int]] = {}
+        for place in sorted(range(len(pairs)), key=lambda place: -pairs[place][1].similarity):
+            query, candidate = pairs[place]
+            places = near.setdefault(query, [])
+            nearest = pairs[places[0]][1].similarity if places else candidate.similarity
+            if candidate.similarity >= max(self.config.floor, nearest - self.config.margin):
+                places.append(place)
+        return [places for places in near.values() if places]
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Probability that each fact governs its query.

@@ -78,6 +78,18 @@ def test_only_what_is_near_enough_is_read(untrained):
     np.testing.assert_allclose(scores[scores > 0], every[scores > 0], atol=1e-6)
 
 
+def test_the_others_are_read_where_one_of_the_first_may_fire(untrained):
+    facts = ["Tomas plays the cello.", "Lena Hofstad was born in Velmora.", "The capital of Ardenia is Velmora."]
+    pairs = [(query, candidate(fact)) for query in ("Who plays?", "Who sings?") for fact in facts]
+    pairs = [(query, Candidate(one.fact, 0.9 - 0.1 * (place % 3))) for place, (query, one) in enumerate(pairs)]
+    every = untrained.score(pairs)
+    plays, sings = every[:2].max(), every[3:5].max()
+    config = replace(untrained.config, first=2, doubt=float(plays + sings) / 2)
+    scores = CrossEncoder(untrained.folder, config, untrained._tokenizer, untrained._network).score(pairs[::-1])[::-1]
+    np.testing.assert_allclose(scores[[0, 1, 3, 4]], every[[0, 1, 3, 4]], atol=1e-6)
+    assert [scores[2] > 0, scores[5] > 0] == [plays > sings, sings > plays]
+
+
 def test_fact_and_query_are_not_interchangeable(untrained):
     one, two = "Tomas plays the cello.", "Who plays the cello?"
     assert abs(untrained.logits([(one, two)])[0] - untrained.logits([(two, one)])[0]) > 1e-3

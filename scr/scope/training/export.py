@@ -27,6 +27,8 @@ _UNRELATED = ("general", "task")
 _NEAR_MISSES_ABOVE = 0.02
 # Of the training records' questions, .1 to .3 of 100 have their fact farther from the nearest; 3 of 10 are read.
 _FLOOR, _MARGIN = 0.2, 0.2
+# The rest of the candidates are read if one of the first has more of a chance than two thirds of the pairs out of scope.
+_FIRST, _DOUBTFUL = 4, 2 / 3
 
 
 def export(
@@ -55,7 +57,9 @@ def export(
     chances = 1 / (1 + np.exp(-(scale * logits + shift)))
     misses = np.array([not pair.label and pair.kind not in _UNRELATED for pair in pairs])
     threshold = round(float(np.clip(np.quantile(chances[misses], 1 - _NEAR_MISSES_ABOVE), 0.5, 0.95)), 3)
+    doubt = round(float(np.quantile(chances[~labels], _DOUBTFUL)), 5)
     config = replace(config, scale=scale, shift=shift, threshold=threshold, floor=_FLOOR, margin=_MARGIN)
+    config = replace(config, first=_FIRST, doubt=doubt)
     config.write(target)
     figures = {
         "pairs": len(pairs),
