@@ -53,6 +53,8 @@ _PERSONAL = re.compile(
     re.IGNORECASE,
 )
 _PREPOSITION = re.compile(r"(?:(?:of|in|for|to|about|with|at|on|by|from|the)\s+)*", re.IGNORECASE)
+_DEFINITE = re.compile(r"\b(?:is|was|are|were|has|have) the (?:[a-z-]+ ){0,2}[a-z-]+\W*$", re.IGNORECASE)
+_SHORT = 8
 _NOUN_PHRASE = re.compile(r"(?:the|a|an)?\s*(?:[a-z][\w'-]*\s*){1,4}\W*$")
 
 
@@ -71,6 +73,8 @@ def in_full(question: str, before: Sequence[str], reply: str = "") -> list[str]:
     own = names_in(rest)
     if own and _PREPOSITION.sub("", rest, count=1).strip(" ?.!\"'“”") == own[0]:
         return list(_exchanged(own[0], before))
+    if not own and _DEFINITE.search(rest) and len(rest.split()) <= _SHORT:
+        return [f"{rest.rstrip(' ?.!')} of {name}?" for name in _candidates(before, reply)]
     if not linked or not rest:
         return []
     if own or not _NOUN_PHRASE.fullmatch(rest) or rest.split()[0].lower() in _OPENING - _SMALL - {"a", "an"}:

@@ -28,6 +28,7 @@ from scr.store import FactStore
         ("Spain?", "What is the capital of France?", "What is the capital of Spain?"),
         ("and spain?", "what is the capital of france?", "what is the capital of spain?"),
         ("And the mayor?", "Tell me about Ulmbach.", "the mayor of Ulmbach?"),
+        ("Who is the mayor?", "I live in Ulmbach.", "Who is the mayor of Ulmbach?"),
         ("And who founded Ulmbach?", "Who founded Lyon?", "who founded Ulmbach?"),
     ],
 )

@@ -27,7 +27,7 @@ _UNRELATED = ("general", "task")
 _NEAR_MISSES_ABOVE = 0.02
 # Of the training records' questions, .1 to .3 of 100 have their fact farther from the nearest; 3 of 10 are read.
 _FLOOR, _MARGIN = 0.2, 0.2
-# The rest of the candidates are read if one of the first has more of a chance than two thirds of the pairs out of scope.
+# The other candidates are read if one of the first has more of a chance than two thirds of the pairs out of scope.
 _FIRST, _DOUBTFUL = 4, 2 / 3
 
 
