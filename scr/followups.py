@@ -54,8 +54,9 @@ _PERSONAL = re.compile(
 )
 _PREPOSITION = re.compile(r"(?:(?:of|in|for|to|about|with|at|on|by|from|the)\s+)*", re.IGNORECASE)
 _DEFINITE = re.compile(r"\b(?:is|was|are|were|has|have) the (?:[a-z-]+ ){0,2}[a-z-]+\W*$", re.IGNORECASE)
-_SHORT = 8
-_NOUN_PHRASE = re.compile(r"(?:the|a|an)?\s*(?:[a-z][\w'-]*\s*){1,4}\W*$")
+_NOUN_PHRASE = re.compile(r"(?:(?:the|a|an) )?[a-z][\w'-]*(?: [a-z][\w'-]*){0,3}\W*")
+_MOST_WORDS = 8
+"""Of a question that ends in a thing of something: "Who is the mayor?"."""
 
 
 def in_full(question: str, before: Sequence[str], reply: str = "") -> list[str]:
@@ -67,24 +68,20 @@ def in_full(question: str, before: Sequence[str], reply: str = "") -> list[str]:
         reply: what was answered to the latest of these, if that is known.
     """
     rest = _LINK.sub("", question).strip()
-    if _POSSESSIVE.search(rest) or _PERSONAL.search(rest):
+    linked, own = rest != question.strip(), names_in(rest)
+    if _POSSESSIVE.search(rest) or _PERSONAL.search(rest):  # Where was she born?
         return [_filled(rest, name) for name in _candidates(before, reply)]
-    linked = rest != question.strip()
-    own = names_in(rest)
-    if own and _PREPOSITION.sub("", rest, count=1).strip(" ?.!\"'“”") == own[0]:
+    if own and _PREPOSITION.sub("", rest, count=1).strip(" ?.!\"'“”") == own[0]:  # And of Spain?
         return list(_exchanged(own[0], before))
-    if not own and _DEFINITE.search(rest) and len(rest.split()) <= _SHORT:
-        return [f"{rest.rstrip(' ?.!')} of {name}?" for name in _candidates(before, reply)]
+    if not own and _DEFINITE.search(rest) and len(rest.split()) <= _MOST_WORDS:  # Who is the mayor?
+        return _completed(rest, before, reply)
     if not linked or not rest:
         return []
     if own or not _NOUN_PHRASE.fullmatch(rest) or rest.split()[0].lower() in _OPENING - _SMALL - {"a", "an"}:
-        return [rest]
-    asked = rest.rstrip(" ?.!")
-    alone = _PREPOSITION.sub("", asked, count=1)
-    named = (
-        [f"{asked} of {name}?" for name in _candidates(before, reply)] if alone == asked.removeprefix("the ") else []
-    )
-    return [*named, *_exchanged(alone, before)]
+        return [rest]  # And who founded Ulmbach?
+    alone = _PREPOSITION.sub("", rest.rstrip(" ?.!"), count=1)
+    stands = rest.removeprefix("the ").startswith(alone)
+    return [*(_completed(rest, before, reply) if stands else []), *_exchanged(alone, before)]  # And the mayor?
 
 
 def names_in(text: str) -> list[str]:
@@ -120,6 +117,10 @@ def _candidates(before: Sequence[str], reply: str) -> list[str]:
     spoken = next(named, None) or (_spoken_of(before[0]) if before else [])
     candidates = [*spoken[:-_CANDIDATES:-1], *_named_in_reply(reply[:_LONGEST_NAMED])[:1]]
     return list(dict.fromkeys(candidates))[:_CANDIDATES]
+
+
+def _completed(question: str, before: Sequence[str], reply: str) -> list[str]:
+    return [f"{question.rstrip(' ?.!')} of {name}?" for name in _candidates(before, reply)]
 
 
 def _named_in_reply(reply: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from scr.context import ContextBuilder
@@ -58,6 +60,21 @@ def test_the_reply_names_too() -> None:
         "Where was Lena Hofstad born?",
     ]
     assert in_full("Where was she born?", before, "Gladly.") == ["Where was Velmo born?"]
+
+
+def test_hostile_texts_take_no_time() -> None:
+    began = time.perf_counter()
+    for text in (
+        "and " + "a" * 9_000 + "@b",
+        "And " * 2_500,
+        "'\"" * 5_000,
+        "A b " * 2_500,
+        "is the " * 1_400,
+        "it " * 15,
+    ):
+        queries_of([{"role": "user", "content": part} for part in (text, text, f"{text[:9_000]} it")])
+        in_full(text, [text, text], text)
+    assert time.perf_counter() - began < 5  # a pattern that tries every split would take hours
 
 
 def test_names() -> None:
