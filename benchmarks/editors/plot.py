@@ -22,7 +22,7 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     shown = [f"{figure}_said" for figure in FIGURES.values()]
     figure, axes = pyplot.subplots(1, len(shown) + 1, figsize=(13, 3.4))
@@ -39,6 +39,8 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axis.set_ylim(-0.03, 1.03)
     axes[0].set_ylabel("share of answers, decoded live")
     axes[-1].set_yscale("log")
+    axes[-1].yaxis.set_major_formatter("{x:g}")
+    axes[-1].yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(1.5, 0.5)))
     axes[0].legend(frameon=False, fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
