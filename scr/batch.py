@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from scr.answers import Answers, Record
 from scr.context import Context
 from scr.engines import Completion, Outcome, Prompt, Sampling
+from scr.engines.local import LocalEngine
 from scr.errors import EngineError, EngineRefused, EngineUnavailable, ModelNotFound, UsageError
 from scr.facts import Fact
 from scr.pipeline import Decision, Pipeline
@@ -39,7 +40,7 @@ class Counts:
 
 
 class Batch:
-    """Answers questions through a pipeline: a chunk is decided while the ones before it are answered.
+    """Answers questions through a pipeline: a chunk is decided while a server answers the ones before it.
 
     Args:
         pipeline: with an engine.
@@ -77,6 +78,11 @@ class Batch:
     def _decided(self, asked: Iterator[_Placed]) -> Generator[_Asked, None, None]:
         """The questions with what the facts make of them; within a chunk, those of one sampling together."""
         chunks = iter(lambda: list(islice(asked, self._chunk)), [])
+        engine: object = self._pipeline.engine
+        if isinstance(engine, LocalEngine):  # its model and tokenizer serve one thread at a time
+            for chunk in chunks:
+                yield from self._edit(chunk)
+            return
         with ThreadPoolExecutor(1, thread_name_prefix="scr-decide") as thread:
             ahead: deque[Future[list[_Asked]]] = deque()
             for chunk in chunks:

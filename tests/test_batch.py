@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,9 @@ from scr.answers import Answers, resume
 from scr.batch import Batch, Counts, Mode
 from scr.context import ContextBuilder
 from scr.engines import Completion, Outcome, Prompt, Sampling
+from scr.engines.local import LocalEngine
 from scr.facts import NewFact
-from scr.pipeline import Pipeline
+from scr.pipeline import Decision, Pipeline
 from scr.questions import Question, read_questions
 from scr.scope.opening import open_scope
 from scr.store import FactStore
@@ -95,6 +97,21 @@ def test_little_more_is_read_than_is_under_way(store: FactStore) -> None:
     assert max(ahead) < 2 * 8 + 4
     assert pool.under_way == [*[4] * 47, 3, 2, 1]
     assert [json.loads(line)["id"] for line in out.getvalue().splitlines()] == [*range(50)]
+
+
+@pytest.mark.parametrize("kind", [Pool, type("LocalPool", (Pool, LocalEngine), {})])
+def test_a_model_in_this_process_is_used_by_one_thread(store: FactStore, kind: type[Pool]) -> None:
+    threads = set[int]()
+
+    class Watched(Pipeline):
+        def decide_all(self, prompts: Sequence[Prompt]) -> list[Decision]:
+            threads.add(threading.get_ident())
+            return super().decide_all(prompts)
+
+    out = io.StringIO()
+    pipeline = Watched(store, open_scope(), ContextBuilder(), kind(4))
+    assert Batch(pipeline, chunk=8).run(endless(20, out, []), Answers(out), lambda _: None) == Counts(20, 0, 0)
+    assert (threads == {threading.get_ident()}) == issubclass(kind, LocalEngine)
 
 
 def test_questions_of_different_sampling_keep_their_order(store: FactStore) -> None:
