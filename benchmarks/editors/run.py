@@ -5,14 +5,14 @@
     python benchmarks/editors/run.py --method scr,rome --sequence 1,10,100
 
 One edit at a time: each is applied, measured and taken back, all methods case by case. In sequence: edits are applied
-one on top of the other, and at each length all so far are measured on that state. Efficacy, paraphrase and
-neighbourhood are the published P(new) > P(old) over mean log-probabilities of a token; beside each stands the share of
-answers that, decoded live, begin with what they should. Where each edit is applied on its own, methods that seek the
-same target share it, and its seconds count for each of them.
+one on top of the other, and at each length those so far, 100 of them at most, are measured on that state. Efficacy,
+paraphrase and neighbourhood are the published P(new) > P(old) over mean log-probabilities of a token; beside each
+stands the share of answers that, decoded live, begin with what they should. Where each edit is applied on its own,
+methods that seek the same target share it, and its seconds count for each of them.
 
-Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was, and
-several may share the work (`--part 1/2`). What is published is made of the cases that all methods have: `--report`
-makes it without measuring.
+Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was (a
+sequence begins again with the targets that it had found), and several may share the work (`--part 1/2`). What is
+published is made of the cases that all methods have: `--report` makes it without measuring.
 
 Needs the data sets (`SCR_DATA`, or ../shared/data) and scr with its extras `local` and `editors`.
 """
@@ -44,8 +44,8 @@ from benchmarks.editors.measure import (
     write,
 )
 from benchmarks.editors.plot import plot
-from benchmarks.editors.shared import shared_targets
-from scr.editors import Edited
+from benchmarks.editors.shared import Kept, kept_targets, shared_targets
+from scr.editors import Edited, Editor
 from scr.errors import ScrError
 from scr.evaluation.cases import Case
 
@@ -80,26 +80,41 @@ def in_sequence(options: argparse.Namespace) -> None:
         missing = [length for length in options.lengths if not (folder / str(length) / f"{WHOLE}.json").is_file()]
         if not missing:
             continue
-        edited, reports = None, []
-        editor = open_method(method, engine, options.corpus)
-        try:
-            for number, case in enumerate(chosen[: missing[-1]], 1):
-                edited, cost = applied(editor, case, edited)
-                reports.append(cost)
-                _say(f"{method} edit {number}/{missing[-1]}: {cost['seconds']} s")
-                if number in missing:
-                    _measure_all(chosen[:number], edited, reports, folder / str(number), options.text)
-        finally:
-            if edited is not None:
-                edited.__exit__(None, None, None)
+        with kept_targets(folder / "targets") as targets:
+            _grow(method, open_method(method, engine, options.corpus), chosen[: missing[-1]], targets, options)
 
 
-def _measure_all(
-    some: Sequence[Case], edited: Edited, reports: Sequence[dict[str, Any]], folder: Path, text: Path
+def _grow(method: str, editor: Editor, chosen: Sequence[Case], targets: Kept, options: argparse.Namespace) -> None:
+    """One sequence; it is measured where it reaches a length that was not."""
+    folder = folder_of(method, options) / "sequence"
+    edited, reports = None, []
+    try:
+        for number, case in enumerate(chosen, 1):
+            edited, cost = applied(editor, case, edited)
+            reports.append(targets.charged(cost))
+            _say(f"{method} edit {number}/{len(chosen)}: {reports[-1]['seconds']} s")
+            at = folder / str(number)
+            if number in options.lengths and not (at / f"{WHOLE}.json").is_file():
+                _measure(chosen[:number], edited, reports, at, options)
+    finally:
+        if edited is not None:
+            edited.__exit__(None, None, None)
+
+
+def _measure(
+    some: Sequence[Case], edited: Edited, reports: Sequence[dict[str, Any]], folder: Path, options: argparse.Namespace
 ) -> None:
-    for case, report in zip(some, reports, strict=True):
-        write(folder / f"{case.id}.json", record_of(case, measured(case, edited), **report))
-    write(folder / f"{WHOLE}.json", {"perplexity": perplexity(edited, text), "changed": reports[-1]["changed"]})
+    for place in spaced(len(some), options.measure):
+        if not (path := folder / f"{some[place].id}.json").is_file():
+            write(path, record_of(some[place], measured(some[place], edited), **reports[place]))
+    changed = {"perplexity": perplexity(edited, options.text), "changed": reports[-1]["changed"]}
+    write(folder / f"{WHOLE}.json", changed)
+
+
+def spaced(length: int, most: int) -> list[int]:
+    """Which edits of a sequence are measured: all, or so many of them at even distances, the latest among them."""
+    count = min(length, most)
+    return [(number + 1) * length // count - 1 for number in range(count)]
 
 
 def folder_of(method: str, options: argparse.Namespace) -> Path:
@@ -122,7 +137,8 @@ def report_sequence(options: argparse.Namespace) -> dict[str, Any]:
     for method in options.methods:
         rows[method] = {}
         for length, folder, whole in _reached(method, options):
-            row = summary(read_all(folder, [case.id for case in cases(length)]))
+            some = cases(length)
+            row = summary(read_all(folder, [some[place].id for place in spaced(length, options.measure)]))
             largest = max(whole["changed"].values(), default=0.0)
             rows[method][str(length)] = row | {"perplexity": whole["perplexity"], "changed": round(largest, 4)}
     return rows
@@ -145,6 +161,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m", help="a name of benchmarks/tools/models.py, or a folder")
     parser.add_argument("--edits", type=int, default=100, help="how many, one at a time")
     parser.add_argument("--sequence", default="", help="lengths, parted by commas: edits in sequence instead")
+    parser.add_argument("--measure", type=int, default=100, help="most edits of a sequence that are measured")
     parser.add_argument("--part", default="1/1", help="2/3 is the second of three processes that share the work")
     parser.add_argument("--corpus", type=Path, default=data_folder() / "wikitext-2" / "valid.txt")
     parser.add_argument("--text", type=Path, default=data_folder() / "wikitext-2" / "test.txt", help="for perplexity")

@@ -1,17 +1,22 @@
-"""Targets that several methods seek alike are sought once, where each edit is applied to the unedited model."""
+"""Targets are sought once: by methods that seek them alike, and by a sequence that was cut off and begins again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from scr.editors.weights import come, rome, spread, targets
 from scr.editors.weights.host import Host
 from scr.editors.weights.requests import Request
+from scr.editors.weights.sequences import rows_of
+
+_SAME = 1e-3
+"""Share of a state's norm by which it may differ between two runs."""
 
 
 @dataclass(slots=True)
@@ -75,7 +80,90 @@ class Targets:
 def shared_targets() -> Iterator[Targets]:
     """Let the methods share targets while this lasts."""
     found = Targets()
+    with _sought_by(found.optimise):
+        yield found
+
+
+class Kept:
+    """Targets of one sequence in files, in the order in which they are sought.
+
+    They take most of an edit's time, so that a sequence which begins again is soon where it was. One is used only if
+    the same was sought and the model's own state there is the one it was found at.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Keep them in a folder, which need not exist."""
+        self._folder, self._sought, self._spared = folder, 0, 0.0
+
+    def optimise(
+        self,
+        host: Host,
+        request: Request,
+        module: str,
+        prefixes: Sequence[str],
+        config: targets.TargetConfig,
+        answer: str | None = None,
+    ) -> targets.Target:
+        """As :func:`scr.editors.weights.targets.optimise`."""
+        path = self._folder / f"{self._sought:05}.safetensors"
+        self._sought += 1
+        told = {"prompt": request.prompt, "answer": answer or request.target, "module": module, "config": str(config)}
+        if (known := _read(path, told)) and _stands(host, request, module, known.target):
+            self._spared += known.seconds
+            return known.target
+        began = time.perf_counter()
+        target = targets.optimise(host, request, module, prefixes, config, answer)
+        _write(path, told, _Known(target, time.perf_counter() - began))
+        return target
+
+    def charged(self, cost: dict[str, Any]) -> dict[str, Any]:
+        """What the latest application would have cost without the targets that were kept; its memory is not known."""
+        if self._spared:
+            cost = cost | {"seconds": round(cost["seconds"] + self._spared, 3), "peak_mib": None}
+            self._spared = 0.0
+        return cost
+
+
+@contextmanager
+def kept_targets(folder: Path) -> Iterator[Kept]:
+    """Keep the targets of a sequence in a folder while this lasts."""
+    found = Kept(folder)
+    with _sought_by(found.optimise):
+        yield found
+
+
+@contextmanager
+def _sought_by(optimise: Callable[..., targets.Target]) -> Iterator[None]:
     with ExitStack() as stack:
         for part in (rome, spread, come):
-            stack.enter_context(patch.object(part, "optimise", found.optimise))
-        yield found
+            stack.enter_context(patch.object(part, "optimise", optimise))
+        yield
+
+
+def _stands(host: Host, request: Request, module: str, target: targets.Target) -> bool:
+    """Whether the model's state at the bare prompt is the one that the target begins at."""
+    state = host.states(rows_of(host.tokenizer, request, [""]), [module])[module][1][0]
+    return bool((state - target.start).norm() <= _SAME * target.start.norm())
+
+
+def _read(path: Path, told: dict[str, str]) -> _Known | None:
+    from safetensors import safe_open
+
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="pt") as file:
+        found = file.metadata()
+        if any(found[name] != value for name, value in told.items()):
+            return None
+        target = targets.Target(file.get_tensor("start"), file.get_tensor("delta"), float(found["loss"]))
+    return _Known(target, float(found["seconds"]))
+
+
+def _write(path: Path, told: dict[str, str], known: _Known) -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_suffix(".part")
+    tensors = {"start": known.target.start.contiguous(), "delta": known.target.delta.contiguous()}
+    save_file(tensors, made, told | {"loss": str(known.target.loss), "seconds": str(known.seconds)})
+    made.replace(path)
