@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from filelock import FileLock
 from openai import BadRequestError, OpenAI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -141,6 +142,16 @@ def test_litellms_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(talk())
 
 
+def add_dependencies(python: Path) -> str:
+    """Add what `pip install "scr[serve]"` would, but for scr itself; what went wrong, if it did."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
+    with FileLock(python.parents[1] / ".dependencies.lock"):
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *wanted]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
 @pytest.mark.vllm
 @pytest.mark.slow
 def test_the_middleware_within_vllm(store: FactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,9 +163,8 @@ def test_the_middleware_within_vllm(store: FactStore, tmp_path: Path, monkeypatc
         pytest.skip(f"no vLLM here: {problem}")
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
-    needs = "import faiss, onnxruntime, platformdirs, xxhash, jinja2, safetensors, filelock, onnx, starlette"
-    if subprocess.run([python, "-c", needs], capture_output=True).returncode:
-        pytest.skip("scr's own dependencies are not in vLLM's environment")
+    if problem := add_dependencies(python):
+        pytest.skip(f"scr's own dependencies cannot be added to vLLM's environment: {problem}")
     minilm_folder()
     options = ["--dtype", "float32", "--middleware", "scr.gateway.middleware.EditingMiddleware"]
     with vllm_cpu.running(str(smollm2_folder()), options, log=tmp_path / "log") as server:
