@@ -117,8 +117,8 @@ def serve(
     A chat client changes its base URL and nothing else. A request that no fact governs reaches the model server byte
     for byte. Facts are managed at /scr/facts; /scr/openapi.json describes that.
 
-    A key's rights are ask, read, write and admin, with commas between; one whose rights are not said may ask. Without
-    keys the gateway serves this machine alone.
+    A key's rights are ask, read, write, metrics and admin, with commas between; one whose rights are not said may ask.
+    Without keys the gateway serves this machine alone.
 
     Examples:
 

@@ -149,7 +149,7 @@ def _own_routes(gateway: Gateway) -> list[BaseRoute]:
         return document(state, 200 if all(parts.values()) else 503)
 
     async def metrics(request: Request) -> Response:
-        gateway.admit(request, "admin")
+        gateway.admit(request, "metrics")
         content, kind = gateway.metrics.page()
         return Response(content, headers={"Content-Type": kind})
 

@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias, get_args
 from scr.errors import UsageError
 from scr.facts import check_namespace
 
-Right: TypeAlias = Literal["ask", "read", "write", "admin"]
-"""``ask`` the model, ``read`` facts and decisions, ``write`` facts; ``admin`` is all of these and the metrics."""
+Right: TypeAlias = Literal["ask", "read", "write", "metrics", "admin"]
+"""``ask`` the model, ``read`` facts and decisions, ``write`` facts, collect ``metrics``; ``admin`` is all of these."""
 
 RIGHTS: tuple[Right, ...] = get_args(Right)
 EVERY = "*"

@@ -26,6 +26,7 @@ LINES = (
     "writer sk-writer read,write default,acme",
     "tenant sk-tenant ask,read,write acme",
     "root sk-root admin",
+    "prometheus sk-scraper metrics",
 )
 
 
@@ -68,7 +69,7 @@ def test_rights_and_namespaces() -> None:
     assert tenant.namespace("default", "default") is None
     assert Key.parse(LINES[2]).namespace(None, "default") == "default"
     assert Key.parse(LINES[4]).may("write")
-    assert all(ANYONE.may(right) for right in ("ask", "read", "write", "admin"))
+    assert all(ANYONE.may(right) for right in ("ask", "read", "write", "metrics", "admin"))
 
 
 def test_nothing_is_served_to_the_network_without_a_key() -> None:
@@ -109,6 +110,9 @@ def test_each_key_may_what_it_may(open_gateway: Open, upstream: Recorder) -> Non
     assert status("GET", "/scr/facts?namespace=default", "sk-tenant") == 403
     assert status("GET", "/metrics", "sk-writer") == 403
     assert status("GET", "/metrics", "sk-root") == 200
+    assert status("GET", "/metrics", "sk-scraper") == 200
+    assert status("GET", "/scr/facts", "sk-scraper") == 403
+    assert status("POST", CHAT, "sk-scraper", json=chat()) == 403
     assert gateway.store.ledger.log("default", 1)[0].actor == "writer"
     assert status("POST", "/scr/undo", "sk-tenant") == 200
     assert gateway.store.ledger.log("acme", 1)[0].actor == "tenant"
