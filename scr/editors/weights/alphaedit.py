@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from scr.editors import Traits
-from scr.editors.weights.algebra import null_space, solve
+from scr.editors.weights.algebra import OfMoments, null_space, solve
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
 from scr.editors.weights.layers import chosen, layers_of
@@ -68,8 +69,7 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
     def __init__(self, engine: Engine, config: AlphaEditConfig | None = None) -> None:
         """See :class:`WeightEditor`."""
         super().__init__(engine, config)
-        # Eigenvectors take seconds, so they are kept, by layer, with the moment that they are of.
-        self._bases: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._bases = OfMoments(partial(null_space, threshold=self.config.threshold))
 
     def tensors(self) -> tuple[str, ...]:
         """The second matrices of the layers' MLPs."""
@@ -77,6 +77,8 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
 
     def begin(self) -> Update:
         """Write the contexts and find the null spaces, both of the unedited model; no keys are kept yet."""
+        import torch
+
         layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
         free = {
             layer: self._null_space(layer, moment)
@@ -96,15 +98,14 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
             spread(self.host, requests, layers, prefixes, seek, change, patch)
             new = {layer: keys_of(self.host, requests, layer, prefixes) for layer in layers}
             for layer, keys in new.items():
-                kept[layer] = kept[layer] + keys @ keys.T if layer in kept else keys @ keys.T
+                kept[layer] = torch.cat([kept[layer], keys], 1) if layer in kept else keys
+                if kept[layer].shape[1] > len(keys):  # as many columns as rows say the same
+                    kept[layer] = torch.linalg.qr(kept[layer].T, mode="r").R.T
 
         return update
 
     def _null_space(self, layer: int, moment: torch.Tensor) -> torch.Tensor:
-        known, basis = self._bases.get(layer, (None, moment))
-        if known is None or not known.equal(moment):
-            basis = null_space(moment, self.config.threshold)
-            self._bases[layer] = moment, basis
+        basis = self._bases(layer, moment)
         if not basis.shape[1]:
             raise EditError(
                 f"the usual keys of layer {layer} leave no direction free below {self.config.threshold:g}: "
@@ -122,17 +123,29 @@ def alphaedit_delta(
 ) -> Delta:
     """The change of one layer (eq. 14).
 
+    With A = Uᵀ [K_p K₁] what is inverted is A Aᵀ + α, and (A Aᵀ + α)⁻¹ A = A (Aᵀ A + α)⁻¹: the smaller of the two is
+    solved.
+
     Args:
         basis: U, of the null space of the preserved keys [inner, r].
-        kept: K_p K_pᵀ of earlier edits [inner, inner]; None before the first.
+        kept: K_p of earlier edits [inner, m]; None before the first.
         keys: K₁ [inner, edits].
         residuals: R [hidden, edits].
         ridge: α.
     """
     import torch
 
-    inside = basis.T @ keys
-    whole = inside @ inside.T + ridge * torch.eye(len(inside), dtype=inside.dtype, device=inside.device)
-    if kept is not None:
-        whole += basis.T @ kept @ basis
-    return Delta.low_rank(residuals, (basis @ solve(whole, inside)).T)
+    every = basis.T @ (keys if kept is None else torch.cat([kept, keys], 1))
+    free, count = every.shape
+    new = slice(count - keys.shape[1], count)
+    if count > free or not ridge:
+        inside = solve(every @ every.T + ridge * _unit(every, free), every[:, new])
+    else:
+        inside = every @ solve(every.T @ every + ridge * _unit(every, count), _unit(every, count)[:, new])
+    return Delta.low_rank(residuals, (basis @ inside).T)
+
+
+def _unit(like: torch.Tensor, size: int) -> torch.Tensor:
+    import torch
+
+    return torch.eye(size, dtype=like.dtype, device=like.device)

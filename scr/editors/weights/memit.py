@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from scr.editors import Traits
-from scr.editors.weights.algebra import solve
+from scr.editors.weights.algebra import Factor, OfMoments, solve
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
 from scr.editors.weights.layers import chosen, layers_of
@@ -24,6 +24,7 @@ from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
 from scr.editors.weights.spread import Seek, contexts, spread, target_of
 from scr.editors.weights.targets import TargetConfig
+from scr.engines import Engine
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,11 @@ class Memit(WeightEditor[MemitConfig]):
     )
     settings: ClassVar[type] = MemitConfig
 
+    def __init__(self, engine: Engine, config: MemitConfig | None = None) -> None:
+        """See :class:`WeightEditor`."""
+        super().__init__(engine, config)
+        self._factors = OfMoments(Factor.of)
+
     def tensors(self) -> tuple[str, ...]:
         """The second matrices of the layers' MLPs."""
         return tuple(self.host.architecture.weight(layer) for layer in self._layers())
@@ -64,11 +70,14 @@ class Memit(WeightEditor[MemitConfig]):
     def begin(self) -> Update:
         """Write the contexts and take E[k kᵀ], both of the unedited model."""
         layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
-        usual = moments(self.host, layers, self.config.moments)
+        usual = {
+            layer: self._factors(layer, moment)
+            for layer, moment in moments(self.host, layers, self.config.moments).items()
+        }
         weight = layers_of(self.host.architecture).weight if self.config.weight is None else self.config.weight
 
         def change(layer: int, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
-            return memit_delta(weight * usual[layer].double(), keys, residuals)
+            return memit_delta(usual[layer], keys, residuals, weight)
 
         def update(requests: Sequence[Request], patch: Patch) -> None:
             spread(self.host, requests, layers, prefixes, self._seek(prefixes), change, patch)
@@ -83,12 +92,23 @@ class Memit(WeightEditor[MemitConfig]):
         return chosen(self.config.layers, layers_of(architecture).several, architecture)
 
 
-def memit_delta(usual: torch.Tensor, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
-    """The change of one layer (eq. 14).
+def memit_delta(usual: Factor, keys: torch.Tensor, residuals: torch.Tensor, weight: float) -> Delta:
+    """The change of one layer (eq. 14), Δ = R K₁ᵀ (λ C + K₁ K₁ᵀ)⁻¹.
+
+    With the factor of C at hand a few edits take a matrix of their own number, as
+    (λ C + K₁ K₁ᵀ)⁻¹ K₁ = A (1 + K₁ᵀ A)⁻¹ with A = C⁻¹ K₁ / λ.
 
     Args:
-        usual: C₀ [inner, inner].
+        usual: of C = E[k kᵀ] [inner, inner].
         keys: K₁ [inner, edits].
         residuals: R [hidden, edits].
+        weight: λ.
     """
-    return Delta.low_rank(residuals, solve(usual + keys @ keys.T, keys).T)
+    import torch
+
+    inner, edits = keys.shape
+    if edits > inner or not weight:
+        return Delta.low_rank(residuals, solve(weight * usual.matrix() + keys @ keys.T, keys).T)
+    alone = usual.solve(keys) / weight
+    among = torch.eye(edits, dtype=alone.dtype, device=alone.device) + keys.T @ alone
+    return Delta.low_rank(residuals, solve(among, alone.T))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scr.editors import Traits
-from scr.editors.weights.algebra import solve
+from scr.editors.weights.algebra import Factor, OfMoments
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
 from scr.editors.weights.layers import chosen, layers_of
@@ -26,6 +26,7 @@ from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
 from scr.editors.weights.sequences import rows_of
 from scr.editors.weights.targets import TargetConfig, optimise
+from scr.engines import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Rome(WeightEditor[RomeConfig]):
     settings: ClassVar[type] = RomeConfig
     averaged: ClassVar[bool] = False
 
+    def __init__(self, engine: Engine, config: RomeConfig | None = None) -> None:
+        """See :class:`WeightEditor`."""
+        super().__init__(engine, config)
+        self._factors = OfMoments(Factor.of)
+
     def tensors(self) -> tuple[str, ...]:
         """The second matrix of one MLP."""
         return (self.host.architecture.weight(self._layer()),)
@@ -68,7 +74,9 @@ class Rome(WeightEditor[RomeConfig]):
         """Write the contexts and take C, both of the unedited model."""
         host, layer = self.host, self._layer()
         prefixes = self._prefixes()
-        covariance = moments(host, [layer], self.config.moments)[layer] if self.config.covariance else None
+        covariance = None
+        if self.config.covariance:
+            covariance = self._factors(layer, moments(host, [layer], self.config.moments)[layer])
 
         def update(requests: Sequence[Request], patch: Patch) -> None:
             for request in requests:
@@ -76,7 +84,7 @@ class Rome(WeightEditor[RomeConfig]):
 
         return update
 
-    def _insert(self, request: Request, patch: Patch, prefixes: list[str], covariance: object) -> None:
+    def _insert(self, request: Request, patch: Patch, prefixes: list[str], covariance: Factor | None) -> None:
         """One rank-one update (eq. 2)."""
         host, layer = self.host, self._layer()
         module = host.architecture.down(layer)
@@ -86,7 +94,7 @@ class Rome(WeightEditor[RomeConfig]):
         if self.averaged:
             # What a matrix (and its bias) gives for a mean of keys is the mean of what it gives for each.
             key, value = mean, values.double().mean(0)
-        direction = mean if covariance is None else solve(covariance, mean[:, None])[:, 0]  # type: ignore[arg-type]
+        direction = mean if covariance is None else covariance.solve(mean[:, None])[:, 0]
         left = (target.value.double() - value) / (direction @ key)
         patch.add(patch.names[0], Delta.low_rank(left[:, None], direction[None, :]))
 

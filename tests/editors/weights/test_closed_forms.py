@@ -107,12 +107,30 @@ def test_alphaedit_is_its_formula_and_leaves_preserved_keys_alone() -> None:
     residuals = torch.randn(32, 3, generator=noise).double()
     basis = algebra.null_space(preserved @ preserved.T / 30, 1e-6)
     assert basis.shape == (48, 18)
-    delta = alphaedit_delta(basis, old @ old.T, keys, residuals, ridge=1.0).matrix()
+    delta = alphaedit_delta(basis, old, keys, residuals, ridge=1.0).matrix()
     project = basis @ basis.T
     kept = old @ old.T @ project + keys @ keys.T @ project + torch.eye(48).double()
     expected = residuals @ keys.T @ project @ torch.linalg.inv(kept)
     assert (delta - expected).norm() <= 1e-5 * expected.norm()
     assert (delta @ preserved).norm() <= 1e-5 * delta.norm() * preserved.norm()
+
+
+@pytest.mark.parametrize("edits", [3, 48, 60])
+def test_few_and_many_edits_are_solved_alike(edits: int) -> None:
+    """MEMIT's eq. 14 and AlphaEdit's, whichever of their two forms is the smaller."""
+    import torch
+
+    noise = torch.Generator().manual_seed(edits)
+    usual, keys, old = (torch.randn(48, n, generator=noise).double() for n in (200, edits, 5))
+    residuals = torch.randn(32, edits, generator=noise).double()
+    moment = usual @ usual.T / 200
+    found = memit_delta(algebra.Factor.of(moment), keys, residuals, 7.0).matrix()
+    assert torch.allclose(found @ (7 * moment + keys @ keys.T), residuals @ keys.T, atol=1e-4)
+    basis = algebra.null_space(moment, 0.9)
+    inside = basis.T @ torch.cat([old, keys], 1)
+    whole = inside @ inside.T + 0.5 * torch.eye(len(inside)).double()
+    expected = residuals @ torch.linalg.solve(whole, basis.T @ keys).T @ basis.T
+    assert torch.allclose(alphaedit_delta(basis, old, keys, residuals, 0.5).matrix(), expected, atol=1e-5)
 
 
 def test_alphaedit_on_a_model_leaves_what_its_text_needs_alone() -> None:
@@ -268,4 +286,6 @@ def test_a_singular_matrix_is_solved_with_the_least_ridge() -> None:
     vectors = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)).double()
     found = algebra.solve(vectors @ vectors.T, vectors)
     assert torch.allclose(vectors @ vectors.T @ found, vectors, atol=1e-4)
-    assert torch.isfinite(memit_delta(vectors @ vectors.T, vectors[:, :1], torch.ones(4, 1).double()).matrix()).all()
+    assert torch.isfinite(
+        memit_delta(algebra.Factor.of(vectors @ vectors.T), vectors[:, :1], torch.ones(4, 1).double(), 1.0).matrix()
+    ).all()
