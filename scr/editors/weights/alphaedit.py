@@ -13,7 +13,7 @@ is symmetric, smaller, and exactly in the null space. Targets and layers are MEM
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AlphaEditConfig:
-    """Settings, as published for Llama-3-8B; α and the targets' learning rate depend on the size of a model's numbers.
+    """Settings, as published; α depends on the size of a model's keys.
 
     Attributes:
         layers: in ascending order; None takes the model's default.
         contexts: how many contexts of 10 tokens stand before the prompt.
         threshold: eigenvalues of E[k kᵀ] below it count as zero.
-        ridge: α, how much a small change is preferred; None takes the model's default, 10 if it was not measured.
-        target: how z is sought; the rate is the model's default, 0.1 if it was not measured.
+        ridge: α, how much a small change is preferred; None takes the model's default, 10 if it is not known.
+        target: how z is sought.
         moments: where E[k kᵀ] is taken from.
     """
 
@@ -51,7 +51,7 @@ class AlphaEditConfig:
     contexts: int = 5
     threshold: float = 2e-2
     ridge: float | None = None
-    target: TargetConfig = field(default_factory=lambda: TargetConfig(rate=None))
+    target: TargetConfig = field(default_factory=TargetConfig)
     moments: MomentsConfig = field(default_factory=MomentsConfig)
 
 
@@ -85,16 +85,13 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
             for layer, moment in moments(self.host, layers, self.config.moments).items()
         }
         kept: dict[int, torch.Tensor] = {}
-        default, target = layers_of(self.host.architecture), self.config.target
-        ridge = default.ridge if self.config.ridge is None else self.config.ridge
-        if target.rate is None:
-            target = replace(target, rate=default.rate)
+        ridge = layers_of(self.host.architecture).ridge if self.config.ridge is None else self.config.ridge
 
         def change(layer: int, keys: torch.Tensor, residuals: torch.Tensor) -> Delta:
             return alphaedit_delta(free[layer], kept.get(layer), keys, residuals, ridge)
 
         def update(requests: Sequence[Request], patch: Patch) -> None:
-            seek = target_of(self.host, layers[-1], prefixes, target)
+            seek = target_of(self.host, layers[-1], prefixes, self.config.target)
             spread(self.host, requests, layers, prefixes, seek, change, patch)
             new = {layer: keys_of(self.host, requests, layer, prefixes) for layer in layers}
             for layer, keys in new.items():

@@ -32,13 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemitConfig:
-    """Settings, as published for GPT-J; λ depends on the size of a model's keys.
+    """Settings, as published for GPT-J; λ depends on the width of a model's keys.
 
     Attributes:
         layers: in ascending order; None takes the model's default.
         contexts: how many contexts of 10 tokens stand before the prompt.
-        weight: λ, how much the usual keys weigh against one edit's; None takes the model's default, 15,000 if it was
-            not measured.
+        weight: λ, how much the usual keys weigh against one edit's; None takes the model's default.
         target: how z is sought.
         moments: where E[k kᵀ] is taken from.
     """

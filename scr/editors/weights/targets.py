@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scr.editors.weights.hooks import changed, still
 from scr.editors.weights.host import Host
+from scr.editors.weights.layers import layers_of
 from scr.editors.weights.requests import Request
 from scr.editors.weights.sequences import Batch, answer_ids, batch_of, essence_of, rows_of
 from scr.errors import EditError
@@ -21,16 +22,13 @@ if TYPE_CHECKING:
     import torch
 
 
-_RATE = 0.5
-
-
 @dataclass(frozen=True, slots=True)
 class TargetConfig:
     """How the vector is sought.
 
     Attributes:
         steps: most passes of the model.
-        rate: Adam's learning rate; None takes the model's default where the method has one, else 0.5.
+        rate: Adam's learning rate; None takes the model's default.
         decay: weight of ‖δ‖ / ‖start‖², which keeps the vector near where it began.
         clamp: most that ‖δ‖ may be, as a share of ‖start‖.
         divergence: weight of the KL divergence at the prompt of the subject's essence.
@@ -38,7 +36,7 @@ class TargetConfig:
     """
 
     steps: int = 25
-    rate: float | None = _RATE
+    rate: float | None = None
     decay: float = 0.5
     clamp: float = 0.75
     divergence: float = 0.0625
@@ -92,7 +90,8 @@ def optimise(
     with still(host.network):
         start = host.states(rows_of(host.tokenizer, request, prefixes[:1]), [module])[module][1][0]
         delta = torch.zeros_like(start, requires_grad=True)
-        adam = torch.optim.Adam([delta], lr=_RATE if config.rate is None else config.rate)
+        rate = layers_of(host.architecture).rate if config.rate is None else config.rate
+        adam = torch.optim.Adam([delta], lr=rate)
         norm, own = start.norm(), objective.essence(host)
         for step in range(config.steps):
             surprise, essence = objective.of_delta(host, module, delta)

@@ -52,6 +52,15 @@ def test_layers_that_the_model_has_not_are_refused(layers: tuple[int, ...]) -> N
         Architecture.of(tiny.network()).check(layers)
 
 
+def test_defaults_are_the_published_ones_or_in_proportion() -> None:
+    layout = Architecture.of(tiny.network()).layout
+    gpt2_xl = layers_of(Architecture(layout, 48, 1600, 6400))
+    assert (gpt2_xl.one, gpt2_xl.several, gpt2_xl.weight) == (17, (13, 14, 15, 16, 17), 20_000)
+    llama = layers_of(Architecture(layout, 32, 4096, 14336))
+    assert (llama.several, llama.weight, llama.ridge, llama.rate) == ((4, 5, 6, 7, 8), 15_000, 10, 0.1)
+    assert layers_of(Architecture(layout, 24, 896, 4864)).weight == pytest.approx(4453, abs=1)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 24, 30, 48])
 def test_default_layers_exist(count: int) -> None:
     architecture = Architecture.of(tiny.network())
