@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_BINS = 15
+
 
 def auroc(positive: ArrayLike, negative: ArrayLike) -> float:
     """Chance that a positive's score is above a negative's, ties counted half; NaN if one side is empty."""
@@ -28,11 +30,11 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(np.sum(np.diff(hits, prepend=0) * precision) / label.sum())
 
 
-def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
+def calibration_error(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Expected calibration error: |share of positives - mean probability| over bins of equal width, by their count."""
     p, label = np.asarray(probabilities, np.float64), np.asarray(labels, np.float64)
-    place = np.minimum((p * bins).astype(int), bins - 1)
-    held = [place == b for b in range(bins) if (place == b).any()]
+    place = np.minimum((p * _BINS).astype(int), _BINS - 1)
+    held = [place == b for b in range(_BINS) if (place == b).any()]
     gaps = [abs(label[own].mean() - p[own].mean()) * own.mean() for own in held]
     return float(np.sum(gaps))
 

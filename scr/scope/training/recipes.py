@@ -43,13 +43,12 @@ def _part_of(query: str) -> Split:
     return "tune" if xxhash.xxh64_intdigest(query.encode()) % 100 < _TUNE_SHARE else "train"
 
 
-def train_own(pairs: Sequence[Pair], out: Path, *, start: Path = SHIPPED, seed: int = 0) -> dict[str, float]:
-    """Train a classifier further on pairs of one's own; a run that was cut off goes on.
+def train_own(pairs: Sequence[Pair], out: Path, *, seed: int = 0) -> dict[str, float]:
+    """Train the shipped classifier further on pairs of one's own; a run that was cut off goes on.
 
     Args:
         pairs: of `own_pairs`.
         out: folder for the classifier; checkpoints lie in its folder `training`.
-        start: folder of the classifier to start from.
         seed: of the order.
 
     Returns:
@@ -70,7 +69,7 @@ def train_own(pairs: Sequence[Pair], out: Path, *, start: Path = SHIPPED, seed: 
         seed=seed, pairs=_EPOCHS * len(train), batch=min(32, len(train)), rate=5e-5, warmup=10, every=50, cooling=0.5
     )
     run = out / "training"
-    fit(train, tune, minilm_folder(), run, settings, start / "model.safetensors")
+    fit(train, tune, minilm_folder(), run, settings, SHIPPED / "model.safetensors")
     return export(tune, run / "trained.safetensors", out, ("the user's own pairs",))
 
 
