@@ -71,6 +71,18 @@ def test_batches_are_bounded(smollm2: TransformersEngine) -> None:
 
 
 @llm
+def test_the_head_gets_its_states_in_one_piece(smollm2: TransformersEngine) -> None:
+    """A slice of them would be multiplied row by row, which took a third of an edit's time."""
+    pieces: list[bool] = []
+    head = smollm2.network.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _module, inputs, _output: pieces.append(inputs[0].is_contiguous()))
+    try:
+        smollm2.score([("The capital of France is", " Paris"), ("Two and two make", " four")])
+    finally:
+        hook.remove()
+    assert pieces == [True]
+
+
 def test_the_answer_ends_with_the_context(smollm2: TransformersEngine) -> None:
     engine = TransformersEngine(smollm2.network, smollm2.tokenizer, "m")
     engine._encoder._context = 45
