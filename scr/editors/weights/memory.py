@@ -24,6 +24,7 @@ def peak(device: Any) -> Iterator[Callable[[], int | None]]:
         before = torch.cuda.memory_allocated(device)
         yield lambda: int(torch.cuda.max_memory_allocated(device)) - before
         return
+    _give_back()
     with suppress(OSError):
         (_SELF / "clear_refs").write_text("5")  # sets the high-water mark back to what is held now
     held = _resident("VmRSS")
@@ -33,6 +34,14 @@ def peak(device: Any) -> Iterator[Callable[[], int | None]]:
         return None if held is None or highest is None else max(0, highest - held)
 
     yield told
+
+
+def _give_back() -> None:
+    """Return freed memory to the system where glibc holds it for later: used again, it would not count as held."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident(name: str) -> int | None:
