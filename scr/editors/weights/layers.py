@@ -37,7 +37,8 @@ class Layers:
 
 
 # By number of blocks, width of the residual stream and width of a key. What is published is from the settings that the
-# authors of ROME, MEMIT and AlphaEdit give; benchmarks/log.md has the sweeps, and what was not swept.
+# authors of ROME, MEMIT and AlphaEdit give, but for GPT-2 XL's `tuned`, whose source was not at hand; benchmarks/log.md
+# has the sweeps, and what was not swept.
 _KNOWN: dict[tuple[int, int, int], Layers] = {
     # Published: GPT-2 XL, GPT-J, Llama-3-8B.
     (48, 1600, 6400): Layers(one=17, several=(13, 14, 15, 16, 17), tuned=0, weight=20_000.0),
