@@ -164,6 +164,7 @@ def test_the_middleware_within_vllm(store: FactStore, tmp_path: Path, monkeypatc
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
     if problem := add_dependencies(python):
+        assert "ResolutionImpossible" not in problem, "scr and vLLM cannot be installed together"
         pytest.skip(f"scr's own dependencies cannot be added to vLLM's environment: {problem}")
     minilm_folder()
     options = ["--dtype", "float32", "--middleware", "scr.gateway.middleware.EditingMiddleware"]
