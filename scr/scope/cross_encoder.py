@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -172,21 +172,25 @@ class CrossEncoder:
         read, and neither is one behind the first few where these are plainly out of scope; it scores 0.
         """
         scores = np.zeros(len(pairs), np.float32)
+        # A question that a batch asks twice is read once: its nearest fact counts once among the first.
+        once: dict[tuple[str, str], int] = {}
+        for place, (query, candidate) in enumerate(pairs):
+            once.setdefault((query, candidate.fact.id), place)
 
         def read(places: Sequence[int]) -> None:
             scores[places] = self.score_pairs([(pairs[place][1].fact.text, pairs[place][0]) for place in places])
 
-        near = self._worth_reading(pairs)
+        near = self._worth_reading(pairs, once.values())
         first = self.config.first or len(pairs)
         read([place for places in near for place in places[:first]])
         hopeful = (places for places in near if scores[places[:first]].max() >= self.config.doubt)
         read([place for places in hopeful for place in places[first:]])
-        return scores
+        return scores[[once[query, candidate.fact.id] for query, candidate in pairs]]
 
-    def _worth_reading(self, pairs: Sequence[tuple[str, Candidate]]) -> list[list[int]]:
+    def _worth_reading(self, pairs: Sequence[tuple[str, Candidate]], among: Iterable[int]) -> list[list[int]]:
         """Places of the candidates near enough to their query, those of a query together and nearest first."""
         near: dict[str, list[int]] = {}
-        for place in sorted(range(len(pairs)), key=lambda place: -pairs[place][1].similarity):
+        for place in sorted(among, key=lambda place: -pairs[place][1].similarity):
             query, candidate = pairs[place]
             places = near.setdefault(query, [])
             nearest = pairs[places[0]][1].similarity if places else candidate.similarity

@@ -90,6 +90,19 @@ def test_the_others_are_read_where_one_of_the_first_may_fire(untrained):
     assert [scores[2] > 0, scores[5] > 0] == [plays > sings, sings > plays]
 
 
+def test_a_question_that_a_batch_asks_twice_is_read_as_if_alone(untrained):
+    some = [candidate(text) for text in ("Tomas plays the cello.", "Lena Hofstad sings.", "The sea is calm.")]
+    every = untrained.score([("Who plays?", one) for one in some])
+    rising = np.argsort(every)
+    pairs = [("Who plays?", Candidate(some[one].fact, 0.9 - 0.1 * place)) for place, one in enumerate(rising)]
+    doubt = float(every[rising[:2]].mean())  # the second of the first two has a chance, the first has none
+    config = replace(untrained.config, first=2, doubt=doubt)
+    classifier = CrossEncoder(untrained.folder, config, untrained._tokenizer, untrained._network)
+    alone = classifier.score(pairs)
+    assert (alone > 0).all()
+    np.testing.assert_allclose(classifier.score(pairs * 3), np.tile(alone, 3), atol=1e-6)
+
+
 def test_fact_and_query_are_not_interchangeable(untrained):
     one, two = "Tomas plays the cello.", "Who plays the cello?"
     assert abs(untrained.logits([(one, two)])[0] - untrained.logits([(two, one)])[0]) > 1e-3
