@@ -40,12 +40,19 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
 
 def platt(logits: NDArray[np.float32], labels: NDArray[np.bool_]) -> tuple[float, float]:
-    """Scale and shift that calibrate sigmoid(scale * logit + shift) (Platt 1999), by Newton's method."""
+    """Scale and shift that calibrate sigmoid(scale * logit + shift) (Platt 1999), by Newton's method.
+
+    As there, a label is not quite 1 or 0 but what its class's count allows to be sure of: few pairs that are told apart
+    without a fault do not make every later score a certain one.
+    """
+    yes = int(labels.sum())
+    no = len(labels) - yes
+    target = np.where(labels, (yes + 1) / (yes + 2), 1 / (no + 2))
     x = np.stack([logits.astype(np.float64), np.ones(len(logits))], 1)
     weight = np.zeros(2)  # from nothing, where Newton's method does not overshoot
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(x @ weight, -30, 30)))
-        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2), x.T @ (labels - p))
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2), x.T @ (target - p))
         weight += step
         if np.abs(step).max() < 1e-8:
             break

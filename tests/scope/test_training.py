@@ -80,6 +80,14 @@ def test_platt_finds_the_scale_that_made_the_labels():
     assert shift == pytest.approx(-1, abs=0.06)
 
 
+def test_platt_is_not_surer_than_few_pairs_allow():
+    logits = np.array([-4, -3.5, -3, -5, -4.2, -2.9, 2, 3, 2.5, 4], np.float32)
+    scale, shift = platt(logits, logits > 0)
+    chances = 1 / (1 + np.exp(-(scale * logits + shift)))
+    assert 0.6 < chances[logits > 0].mean() < 0.95  # of 4 of 4: (4 + 1) / (4 + 2)
+    assert 0.05 < chances[logits < 0].mean() < 0.2
+
+
 def test_mined_negatives_are_near_and_surely_wrong(kept):
     employed = [Record("made", name, "Acme", f"Who employs {name}?", "employer", probes=(PROBE,)) for name in NAMES[:4]]
     pairs = list(mined(RECORDS + employed, kept, 0))
