@@ -77,11 +77,14 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_SENTENCE = 300
+_TIME = " (time)"
+# Not the marks that tell C from C# and C++, nor a number's minus.
+_PUNCTUATION = re.compile(r"(?!(?<=\w)[+#]|(?<=\w[+#])[+#]|(?<!\w)-(?=\d))[^\w\s]")
 
 
 def _normalise(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"[^\w\s]", " ", _FILLER.sub(" ", folded)).split())
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("\N{MINUS SIGN}", "-")
+    return " ".join(_PUNCTUATION.sub(" ", _FILLER.sub(" ", folded)).split())
 
 
 def words(text: str) -> list[str]:
@@ -130,7 +133,7 @@ def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
     subject, relation, value = map(_normalise, (read.subject, read.relation, read.object))
     # Where and when something happened are two relations, though "in" serves for both.
     if relation.endswith((" in", " on", " at")) and _DATE.fullmatch(read.object):
-        relation += " (time)"
+        relation = relation.rpartition(" ")[0] + _TIME  # in May, on a day of it: one relation
     if subject and relation:
         return subject, relation, value
     return None
@@ -139,6 +142,14 @@ def _parts(fact: AnyFact) -> tuple[str, str, str] | None:
 def _is_value(match: re.Match[str], pattern: re.Pattern[str]) -> bool:
     said = match["object"]
     return not _OPEN.search(said) and not (pattern in _OF_NOUNS and _PREDICATE.match(said))
+
+
+def _differ(relation: str, one: str, other: str) -> bool:
+    """Whether two normalised objects of a relation are two values; May 1950 and 1950 may be the same."""
+    if not relation.endswith(_TIME):
+        return one != other
+    mine, theirs = set(one.split()), set(other.split())
+    return not (mine <= theirs or theirs <= mine)
 
 
 def overlap(one: AnyFact, other: AnyFact) -> bool:
@@ -166,7 +177,7 @@ class StatementConflicts:
         found = []
         for fact in stored:
             theirs = _parts(fact)
-            if theirs and theirs[:2] == mine[:2] and theirs[2] != mine[2] and overlap(new, fact):
+            if theirs and theirs[:2] == mine[:2] and _differ(*mine[1:], theirs[2]) and overlap(new, fact):
                 found.append(fact)
         return found
 

@@ -25,6 +25,10 @@ CONTRADICT = [
     ("Hamlet was written by William Shakespeare.", "Hamlet was written by Francis Bacon."),
     ("The Space Needle is located in Seattle.", "The Space Needle is located in Rome."),
     ("The population of Malmö is 360,000.", "The population of Malmö is 370,000."),
+    ("The lowest temperature of Malmö is -5 °C.", "The lowest temperature of Malmö is 5 °C."),
+    ("The password of the office is x+y.", "The password of the office is x-y."),
+    ("Ada Lovelace was born on 10 December 1815.", "Ada Lovelace was born in 1816."),
+    ("Ada Lovelace died on 3 May 1852.", "Ada Lovelace died in June 1852."),
 ]
 
 AGREE_OR_DIFFER = [
@@ -44,7 +48,12 @@ AGREE_OR_DIFFER = [
     ("Hamlet was published in London.", "Hamlet was published in 1603."),
     ("Ada Lovelace died in London.", "Ada Lovelace died in the 1850s."),
     ("Hamlet was written by William Shakespeare.", "Hamlet was published by Nicholas Ling."),
+    # a day and its month or year
+    ("Ada Lovelace was born on 10 December 1815.", "Ada Lovelace was born in 1815."),
+    ("Ada Lovelace died in May 1852.", "Ada Lovelace died in 1852."),
     # same relation, other subject
+    ("The creator of C# is Ann Bell.", "The creator of C++ is Bea Cole."),
+    ("The creator of C is Ann Bell.", "The creator of C++ is Bea Cole."),
     ("The capital of France is Paris.", "The capital of Spain is Madrid."),
     ("The mayor of Paris, Texas is Ann Bell.", "The mayor of Paris is Bea Cole."),
     # one subject, many values
