@@ -40,6 +40,9 @@ _OPENING = frozenset(
 )
 """Words that begin a sentence and are no names, and that carry no meaning of their own."""
 
+_ABBREVIATIONS = frozenset({"US", "WHO"})
+"""Names that would be such words in small letters."""
+
 _LINK = re.compile(r"^\W*(?:(?:and|or|but|so|then|also|ok|okay|what about|how about)\b\W*)+", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"\b(?:his|hers|its|their|theirs|her(?= [^\W\d_]))\b", re.IGNORECASE)
 _TIME = "year|week|month|day|time|morning|afternoon|evening|night|weekend|century|decade|way|case"
@@ -87,10 +90,11 @@ def in_full(question: str, before: Sequence[str], reply: str = "") -> list[str]:
 def names_in(text: str) -> list[str]:
     """Names of a text, in their order: in quotes, or words in capitals."""
     found = []
+    kept: frozenset[str] = frozenset() if text.isupper() else _ABBREVIATIONS
     for match in _NAME.finditer(text[-_LONGEST_NAMED:]):
         name = match[1] or match[2]
         words = name.split()
-        while words and words[0].lower() in _OPENING | _SMALL:
+        while words and words[0].lower() in _OPENING | _SMALL and words[0] not in kept:
             words.pop(0)
         if words:
             found.append(" ".join(words))

@@ -28,6 +28,7 @@ from scr.store import FactStore
         ("And of Spain?", "What is the capital of France?", "What is the capital of Spain?"),
         ("What about the Louvre?", "Is the Pantheon in Rome?", "Is the Louvre in Rome?"),
         ("Spain?", "What is the capital of France?", "What is the capital of Spain?"),
+        ("And the UK?", "What is the capital of the US?", "What is the capital of the UK?"),
         ("and spain?", "what is the capital of france?", "what is the capital of spain?"),
         ("And the mayor?", "Tell me about Ulmbach.", "the mayor of Ulmbach?"),
         ("Who is the mayor?", "I live in Ulmbach.", "Who is the mayor of Ulmbach?"),
