@@ -84,6 +84,7 @@ def _of_files(error: OSError) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    # What a server said may be part of it, and is not to steer the terminal.
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(message.split()))
     print(f"error: {line}", file=sys.stderr)  # noqa: T201 - the one place that speaks of failures
     return status

@@ -10,7 +10,7 @@ import typer
 from scr.commands import options
 from scr.commands.groups import Asking, Deciding, Drawing, spread
 from scr.commands.opening import moment, opened_edits, prompt_of, text_or_stdin
-from scr.commands.output import dim, fact_line, say, say_json, styled
+from scr.commands.output import dim, fact_line, one_line, say, say_json, styled, written_out
 
 if TYPE_CHECKING:
     from scr.api import Edits
@@ -95,9 +95,8 @@ def ask(
         name = edits.engine.model
         if bare:
             (completion,) = edits.pipeline.ask_bare([prompt], sampling)
-            say_json({"query": query, "answer": completion.text, "model": name, "messages": prompt}) if json_ else say(
-                completion.text.strip()
-            )
+            said = {"query": query, "answer": completion.text, "model": name, "messages": prompt}
+            say_json(said) if json_ else say(written_out(completion.text.strip()))
             return
         answer = edits.pipeline.ask(prompt, sampling, as_of=moment(as_of))
         plain = answer.text
@@ -111,9 +110,9 @@ def ask(
 
 def _say_answer(answer: Answer, bare: str | None) -> None:
     if bare is not None:
-        say(f"{dim('bare  ')} {bare.strip()}")
-        say(f"{dim('edited')} {answer.text.strip()}")
+        say(f"{dim('bare  ')} {written_out(bare.strip())}")
+        say(f"{dim('edited')} {written_out(answer.text.strip())}")
     else:
-        say(answer.text.strip())
+        say(written_out(answer.text.strip()))
     for fact in answer.context.shown:
-        say(dim(f"  ↳ {fact.id}  {' '.join(fact.text.split())}"))
+        say(dim(f"  ↳ {fact.id}  {one_line(fact.text)}"))

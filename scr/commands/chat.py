@@ -10,7 +10,7 @@ from scr.commands import options
 from scr.commands.asking import say_decision
 from scr.commands.groups import Asking, Deciding, Drawing, spread
 from scr.commands.opening import opened_edits
-from scr.commands.output import dim, fact_line, note, say
+from scr.commands.output import dim, fact_line, note, one_line, say, written_out
 
 if TYPE_CHECKING:
     from scr.api import Edits
@@ -98,7 +98,7 @@ class _Conversation:
         pieces = []
         for piece in self._edits.engine.stream(context.prompt, self._sampling):
             pieces.append(piece)
-            sys.stdout.write(piece)
+            sys.stdout.write(written_out(piece))
             sys.stdout.flush()
         say()
         for fact in context.shown:
@@ -111,7 +111,7 @@ class _Conversation:
 
         check_query(text)
         (completion,) = self._edits.pipeline.ask_bare([[{"role": "user", "content": text}]], self._sampling)
-        say(completion.text.strip())
+        say(written_out(completion.text.strip()))
 
     def _add(self, text: str) -> None:
         added = self._edits.add(text)
@@ -127,7 +127,7 @@ class _Conversation:
 
     def _undo(self, _: str) -> None:
         for undone in self._edits.store.undo():
-            say(f"took back {undone.operation.kind}: " + "; ".join(fact.text for fact in undone.facts[:3]))
+            say(f"took back {undone.operation.kind}: " + "; ".join(one_line(fact.text) for fact in undone.facts[:3]))
 
     def _facts(self, _: str) -> None:
         facts = list(self._edits.store.facts())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from scr.facts import Fact
+
+# What moves a terminal's cursor, gives it orders or turns the order of its letters; ends of lines and tabs are let be.
+_ORDERS = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def say(text: str = "") -> None:
@@ -48,7 +52,17 @@ def styled(text: str, **style: Any) -> str:
     return text if plain else typer.style(text, **style)
 
 
+def written_out(text: str) -> str:
+    """A text of others with what would steer a terminal written out as its number; unchanged where there is none."""
+    return _ORDERS.sub(lambda order: ascii(order[0])[1:-1], text) if sys.stdout.isatty() else text
+
+
+def one_line(text: str) -> str:
+    """A text of others in one line."""
+    return written_out(" ".join(text.split()))
+
+
 def fact_line(fact: Fact) -> str:
     """A fact in one line."""
     status = "" if fact.status == "active" else dim(f" [{fact.status}]")
-    return f"{dim(fact.id)}  {' '.join(fact.text.split())}{status}"
+    return f"{dim(fact.id)}  {one_line(fact.text)}{status}"

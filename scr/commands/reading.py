@@ -12,7 +12,7 @@ import typer
 
 from scr.commands.opening import moment, opened_store, text_or_stdin
 from scr.commands.options import MOST, NAMESPACE, AsOf, Json, Namespace, Store
-from scr.commands.output import dim, fact_line, note, say, say_json, say_json_array
+from scr.commands.output import dim, fact_line, note, one_line, say, say_json, say_json_array, written_out
 
 if TYPE_CHECKING:
     from scr.facts import Fact
@@ -78,10 +78,10 @@ def show(
         return
     for name, value in fact.to_json().items():
         if value not in (None, []):
-            say(f"{dim(name.ljust(11))} {value if isinstance(value, str) else ', '.join(value)}")
+            say(f"{dim(name.ljust(11))} {written_out(value if isinstance(value, str) else ', '.join(value))}")
     say(dim("history"))
     for operation, kind, state in history:
-        say(f"  {format_time(operation.at)[:19]}Z  {kind} by {operation.actor}: {' '.join(state.text.split())}")
+        say(f"  {format_time(operation.at)[:19]}Z  {kind} by {operation.actor}: {one_line(state.text)}")
 
 
 def search(
