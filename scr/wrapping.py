@@ -21,8 +21,8 @@ def wrap(client: Client, edits: Edits | str | Path) -> Client:
     """A copy of an ``openai.OpenAI`` or ``openai.AsyncOpenAI`` client whose questions are asked with the facts.
 
     All that asks through it is covered, of chat and of text completions: ``create``, ``parse``, ``stream`` and raw
-    responses. A request that no fact governs is sent as it would have been. The asynchronous client decides in a
-    thread.
+    responses, also with other options (``with_options``). A request that no fact governs is sent as it would have
+    been. The asynchronous client decides in a thread.
 
     Args:
         client: the client; it is not altered.
@@ -47,6 +47,12 @@ def wrap(client: Client, edits: Edits | str | Path) -> Client:
 
     # Its parts take the method from the client when they are first used, which on a fresh copy is later.
     copy.post = post_later if inspect.iscoroutinefunction(send) else post
+    plain = copy.copy
+
+    def copied(**options: Any) -> Any:
+        return wrap(plain(**options), opened)
+
+    copy.copy = copy.with_options = copied
     wrapped: Client = copy
     return wrapped
 

@@ -50,6 +50,10 @@ def test_the_client_asks_with_the_facts(server: Recorder, edits: scr.Edits) -> N
         assert LYON in server.last.json["messages"][1]["content"]
         client.chat.completions.parse(model="m", messages=ASKED)
         assert LYON in server.last.json["messages"][1]["content"]
+        for other in (client.with_options(timeout=7), client.copy().copy(timeout=7)):
+            assert other.timeout == 7
+            other.chat.completions.create(model="m", messages=ASKED)
+            assert LYON in server.last.json["messages"][1]["content"], "a client with other options has the facts too"
         client.completions.create(model="m", prompt=["Who wrote Hamlet?", "The capital of France is"])
         assert server.last.json["prompt"][0] == "Who wrote Hamlet?"
         assert LYON in server.last.json["prompt"][1]
@@ -69,9 +73,10 @@ def test_the_asynchronous_client(server: Recorder, edits: scr.Edits) -> None:
             client = scr.wrap(bare, edits.store.path)
             await asyncio.gather(*(client.chat.completions.create(model="m", messages=ASKED) for _ in range(3)))
             await client.chat.completions.create(model="m", messages=OTHER)
+            await client.with_options(timeout=7).chat.completions.create(model="m", messages=ASKED)
 
     asyncio.run(ask())
-    assert [LYON in json.dumps(sent.json) for sent in server.sent] == [True, True, True, False]
+    assert [LYON in json.dumps(sent.json) for sent in server.sent] == [True, True, True, False, True]
 
 
 def test_what_cannot_be_wrapped(edits: scr.Edits) -> None:
