@@ -18,7 +18,9 @@ MOST_REQUESTS = 500
 _MOST_PROMPTS = 4
 _MOST_FACTS = 10
 _LONGEST_QUERY = 2_000
-_LONGEST_TEXT = 300
+LONGEST_TEXT = 300
+"""Characters that are remembered of a fact."""
+
 _MOST_MINUTES = 60
 _MOST_TIMES = 512
 
@@ -40,7 +42,7 @@ class Scored:
         return tuple(
             cls(
                 one.fact.id,
-                one.fact.text[:_LONGEST_TEXT],
+                one.fact.text[:LONGEST_TEXT],
                 one.similarity,
                 one.score,
                 one.threshold,

@@ -155,6 +155,37 @@ def test_a_new_fact_is_tried_on_what_was_asked(gateway: Running, browse: Browse)
     assert gateway.store.ledger.revision() == before
 
 
+def test_what_a_fact_would_change_goes_by_when_it_holds(gateway: Running, browse: Browse) -> None:  # noqa: F811
+    gateway.client.post(CHAT, json=chat())
+    browser = browse(gateway.url)  # noqa: F811
+    browser.get("/facts/new")
+    later = {"text": "The capital of France is Nice.", "valid_from": "2190-01-01", "act": "preview"}
+    assert "would have changed <b>0</b>" in browser.post("/facts/new", later).text
+    (fact,) = gateway.store.facts()
+    same = {"text": LYON, "was": LYON, "source": "a letter", "act": "preview"}
+    shown = browser.post(f"/facts/{fact.id}/edit", same).text
+    assert "there already" not in shown
+    assert "would have changed <b>0</b>" in shown
+    shown = browser.post(f"/facts/{fact.id}/edit", {**same, "valid_to": "2020-01-01"}).text
+    assert "would have changed <b>1</b>" in shown
+    assert f"was given: {LYON}" in shown
+    assert "would be given it" not in shown
+    assert gateway.store.get(fact.id) == fact
+
+
+def test_what_others_asked_is_told_to_keys_that_may_read(open_gateway: Open, browse: Browse) -> None:  # noqa: F811
+    gateway = open_gateway(keys=read_keys([*LINES, "filler sk-filler write"], None))
+    gateway.client.post(CHAT, json=chat(), headers={"Authorization": "Bearer sk-root"})
+    nice = {"text": "The capital of France is Nice.", "act": "preview"}
+    for secret, told in (("sk-filler", False), ("sk-writer", True)):
+        browser = browse(gateway.url)  # noqa: F811
+        browser.log_in(secret)
+        browser.get("/facts/new")
+        shown = browser.post("/facts/new", nice).text
+        assert "What it would do" in shown
+        assert (ASKED in shown) is told
+
+
 def test_an_import_is_shown_before_it_is_done(gateway: Running, browse: Browse) -> None:  # noqa: F811
     browser = browse(gateway.url)  # noqa: F811
     browser.get("/import")

@@ -167,7 +167,8 @@ def form_page(
 async def _foresee(
     visit: Visit, new: NewFact, on_conflict: OnConflict = "supersede", fact_id: str | None = None
 ) -> Foresight:
-    decider, past = visit.gateway.editor.decider, await visit.gateway.siblings.past(visit.namespace)
+    decider = visit.gateway.editor.decider
+    past = await visit.gateway.siblings.past(visit.namespace) if visit.may("read") else ()
     return await visit.gateway.read(
         lambda: foresee(visit.store, decider.scope, new, past, k=decider.k, on_conflict=on_conflict, fact_id=fact_id)
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from scr.changes import Added, Changes, OnConflict
+from scr.changes import Changes, OnConflict
 from scr.facts import Fact, NewFact
-from scr.gateway.recent import Past
+from scr.gateway.recent import LONGEST_TEXT, Past
 from scr.query import queries_of
 from scr.scope import Candidate, ScopeClassifier
 from scr.scope.conflicts import StatementConflicts
@@ -17,6 +18,8 @@ from scr.store import FactStore
 
 MOST_QUERIES = 200
 """Most past queries that a new fact is tried on."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +60,20 @@ class _Enough(Exception):
     """Ends a rehearsal, and takes back all that was done in it."""
 
 
-def rehearse(
-    store: FactStore, facts: Sequence[NewFact], on_conflict: OnConflict = "supersede", rivals: Sequence[str] = ()
-) -> list[Added]:
-    """What inserting facts in this order would do to each; nothing is kept.
-
-    Args:
-        store: where.
-        facts: to be inserted.
-        on_conflict: what would become of the facts that they contradict.
-        rivals: ids of facts that each of them is known to contradict in other words.
+def rehearse(store: FactStore, work: Callable[[Changes], _T]) -> _T:
+    """What changes of a store would do; nothing of them is kept.
 
     Raises:
-        Conflict: one contradicts another and ``on_conflict`` is ``reject``.
+        UsageError: the changes cannot be made; one of its subclasses.
         StoreError: one of its subclasses.
     """
-    done: list[Added] = []
+    done: list[_T] = []
     try:
         with store.ledger.write("import", store.namespace, "nobody") as transaction:
-            changes = Changes(transaction, StatementConflicts(), store.namespace)
-            done.extend(changes.insert(new, on_conflict, rivals) for new in facts)
+            done.append(work(Changes(transaction, StatementConflicts(), store.namespace)))
             raise _Enough
     except _Enough:
-        return done
+        return done[0]
 
 
 def foresee(
@@ -105,39 +99,48 @@ def foresee(
     """
     near = store.search([new.text], LearnedConflicts.neighbours)[0]
     rivals = [fact.id for fact in LearnedConflicts(lambda: scope).rivals(new, near)]
-    (added,) = rehearse(store, [new], "keep" if on_conflict == "keep" else "supersede", rivals)
-    superseded = tuple(fact for fact in added.superseded if fact.id != fact_id)
-    gone = {fact.id for fact in superseded} | ({fact_id} if fact_id else set())
+    yields: OnConflict = "keep" if on_conflict == "keep" else "supersede"
+    added = rehearse(
+        store,
+        lambda changes: changes.update(fact_id, new, rivals) if fact_id else changes.insert(new, yields, rivals),
+    )
+    gone = {added.fact.id}
+    if added.fact.valid_from is None or added.fact.valid_from <= datetime.now(UTC):
+        gone |= {fact.id for fact in added.superseded}  # else they hold until then
     latest = list({one.query: one for one in reversed(past) if one.query}.values())[::-1][:MOST_QUERIES]
-    found = () if added.duplicate else tuple(_differences(store, scope, new, latest, gone, k))
-    return Foresight(added.duplicate, superseded, found, len(latest))
+    found = () if added.duplicate else tuple(_differences(store, scope, added.fact, latest, gone, k))
+    return Foresight(added.duplicate, added.superseded, found, len(latest))
 
 
 def _differences(
-    store: FactStore, scope: ScopeClassifier, new: NewFact, past: Sequence[Past], gone: set[str], k: int
+    store: FactStore, scope: ScopeClassifier, fact: Fact, past: Sequence[Past], gone: set[str], k: int
 ) -> list[Difference]:
-    scores = _scores(store, scope, new, past, k)
+    scores, holds = _scores(store, scope, fact, past, gone, k), fact.holds_at(datetime.now(UTC))
     found = []
     for one, score in zip(past, scores, strict=True):
-        lost = tuple(fact.text for fact in one.facts if fact.applies and fact.id in gone)
-        applies = score is not None and score >= scope.threshold
-        if applies or lost:
+        applies = holds and score is not None and score >= scope.threshold
+        given = {each.id: each.text for each in one.facts if each.applies}
+        then = {each: text for each, text in given.items() if each not in gone}
+        if applies:
+            then[fact.id] = fact.text[:LONGEST_TEXT]
+        if then != given:
+            lost = tuple(text for each, text in given.items() if then.get(each) != text)
             found.append(Difference(one, score, applies, lost))
     return found
 
 
-def _scores(store: FactStore, scope: ScopeClassifier, new: NewFact, past: Sequence[Past], k: int) -> list[float | None]:
-    """The new fact's score for each query, the best of its parts; None where other facts are all nearer."""
-    stated = {name: getattr(new, name) for name in NewFact.__dataclass_fields__}
-    fact = Fact(id="", namespace=store.namespace, created_at=datetime.now(UTC), **stated)
+def _scores(
+    store: FactStore, scope: ScopeClassifier, fact: Fact, past: Sequence[Past], gone: set[str], k: int
+) -> list[float | None]:
+    """The fact's score for each query, the best of its parts; None where facts that stay are all nearer."""
     parts = [(place, part) for place, one in enumerate(past) for part in queries_of(one.query)]
     if not parts:
         return []
-    vectors = store.encoder.encode([new.text, *(part for _, part in parts)])
+    vectors = store.encoder.encode([fact.text, *(part for _, part in parts)])
     cosines = (vectors[1:] @ vectors[0]).tolist()
     kept = []
     for (place, part), cosine in zip(parts, cosines, strict=True):
-        facts = past[place].facts
+        facts = [one for one in past[place].facts if one.id not in gone]
         if len(facts) < k or cosine > min(one.similarity for one in facts):
             kept.append((place, (part, Candidate(fact, cosine))))
     best: list[float | None] = [None] * len(past)

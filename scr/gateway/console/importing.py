@@ -96,7 +96,7 @@ def _lines(visit: Visit, values: dict[str, Any]) -> list[Line]:
 
 def _preview(visit: Visit, mark: str, facts: Sequence[NewFact], bad: tuple[Line, ...]) -> Preview:
     # Whatever the form says of conflicts: that is what they are shown for.
-    done = rehearse(visit.store, facts)
+    done = rehearse(visit.store, lambda changes: [changes.insert(new, "supersede") for new in facts])
     conflicts = tuple(one for one in done if one.superseded)
     there = sum(one.duplicate for one in done)
     return Preview(mark, bad, len(done) - there, there, conflicts)
