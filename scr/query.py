@@ -45,8 +45,8 @@ def text_of(message: Message) -> str:
         return content
     if not isinstance(content, Sequence):
         return ""
-    parts = (part for part in content if isinstance(part, dict) and part.get("type") in _TEXT_PARTS)
-    return "\n".join(str(part.get("text", "")) for part in parts)
+    texts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") in _TEXT_PARTS)
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def queries_of(prompt: Prompt) -> tuple[str, ...]:

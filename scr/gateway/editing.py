@@ -18,7 +18,7 @@ from scr.gateway.body import Body, Path
 from scr.gateway.deciding import CannotDecide, Decider
 from scr.gateway.keys import ANYONE, Key
 from scr.pipeline import Decision
-from scr.query import query_of
+from scr.query import query_of, text_of
 
 Mode: TypeAlias = Literal["on", "off", "explain"]
 OnFailure: TypeAlias = Literal["pass", "refuse"]
@@ -232,7 +232,10 @@ def prompts_in(form: Form, value: Mapping[str, Any]) -> Iterator[tuple[Path, Pro
     """The prompts of a request that ask something, and where they stand in it; token ids are left alone."""
     if form == "chat":
         turns = value.get("messages")
-        if isinstance(turns, list) and all(isinstance(turn, dict) for turn in turns) and _asks(query_of(turns)):
+        if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+            return
+        # The question may lean on any turn.
+        if _asks(query_of(turns)) and not any(_HALVES.search(text_of(turn)) for turn in turns):
             yield ("messages",), turns
         return
     prompt = value.get("prompt")

@@ -75,7 +75,7 @@ class Forwarding(Response):
             if response.is_error and not _is(response, b"json"):
                 await (await _worded(response)).response(self._own_text)(scope, receive, send)
             elif self._explanation is not None and _is(response, b"application/json"):
-                await self._send_whole(response, send)
+                await self._send_whole(response, scope, receive, send)
             else:
                 await self._send_as_it_comes(response, send)
         finally:
@@ -86,7 +86,7 @@ class Forwarding(Response):
         events = _is(response, b"text/event-stream")
         headers = end_to_end(response.headers.raw)
         length = _length(response)
-        if length and not (events and self._explanation is not None):
+        if length and not events:  # to which an event may be added
             headers.append((b"content-length", length))
         await self._send_head(response, headers, send)
         parts = response.aiter_raw()
@@ -102,15 +102,17 @@ class Forwarding(Response):
             await send({"type": "http.response.body", "body": f"\n\ndata: {event}\n\n".encode(), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_whole(self, response: httpx.Response, send: Send) -> None:
+    async def _send_whole(self, response: httpx.Response, scope: Scope, receive: Receive, send: Send) -> None:
         parts, total = [], 0
         try:
             async for part in response.aiter_raw():
                 total += len(part)
                 if total > _LONGEST_EXPLAINED:
-                    return
+                    raise Refusal(502, "upstream_error", "the answer is too long to be explained: ask without that")
                 parts.append(part)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, Refusal) as error:  # nothing was sent yet
+            refusal = error if isinstance(error, Refusal) else refusal_of_transport(error)
+            await refusal.response(self._own_text)(scope, receive, send)
             return
         content = _explained(b"".join(parts), self._explanation)
         headers = [*end_to_end(response.headers.raw), (b"content-length", str(len(content)).encode())]

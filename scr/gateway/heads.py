@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -21,8 +22,7 @@ IDLE_SECONDS = 15
 """How long a connection is kept between requests: longer than clients do (httpx: 5 s), or it ends as one is sent."""
 
 
-_HOST = re.compile(rb"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?")
-_LAST_PORT = 65_535
+_HOST = re.compile(rb"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
 
 
 class BoundedHeads(HttpToolsProtocol):
@@ -136,5 +136,9 @@ class BoundedHeads(HttpToolsProtocol):
 
 
 def _is_host(value: bytes) -> bool:
-    found = _HOST.fullmatch(value.strip())
-    return found is not None and int(found[1] or 0) <= _LAST_PORT
+    """Whether it is one also for the routes, which take this machine's for what they cannot read."""
+    try:
+        _ = urlsplit(b"//" + value).port  # neither this nor an IPv6 address is any that is made of the right letters
+    except ValueError:
+        return False
+    return _HOST.fullmatch(value) is not None

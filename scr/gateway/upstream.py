@@ -74,13 +74,21 @@ class Upstream:
     def request(
         self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], query: bytes, content: bytes | None
     ) -> httpx.Request:
-        """A request for the server, with the client's headers; ``path`` is the route's own, never the client's."""
+        """A request for the server, with the client's headers; ``path`` is the route's own, never the client's.
+
+        Raises:
+            UsageError: the query cannot be sent.
+        """
         kept = end_to_end(headers)
         if self._authorization or not self._forward_authorization:
             kept = [(name, value) for name, value in kept if name not in (b"authorization", b"x-api-key", b"api-key")]
         if self._authorization:
             kept.append((b"authorization", self._authorization))
-        url = self._root.copy_with(raw_path=f"{self._root.path.rstrip('/')}{path}".encode() + (query and b"?" + query))
+        target = f"{self._root.path.rstrip('/')}{path}".encode() + (query and b"?" + query)
+        try:
+            url = self._root.copy_with(raw_path=target)
+        except (UnicodeDecodeError, httpx.InvalidURL):
+            raise UsageError("the address's query cannot be sent on: encode it in less than 64 KiB of ASCII") from None
         # Not the client's own way to make one, which adds headers that nobody asked for.
         timeout = {"timeout": self._timeout.as_dict()}
         return httpx.Request(method, url, headers=kept, content=content, extensions=timeout)

@@ -115,6 +115,17 @@ def test_a_session_that_is_ended_is_ended_everywhere(tmp_path: Path) -> None:
     assert len([*tmp_path.iterdir()]) == 1, "what has ended by itself is forgotten"
 
 
+def test_strangers_are_not_read_for_long(locked: Running, browse: Browse) -> None:
+    browser = browse(locked.url)
+    browser.get("/login")
+    for path in ("/login", "/facts/new"):
+        answer = browser.post(path, {"key": "x" * 20_000})
+        assert answer.status_code == 413, path
+    browser.get("/login")
+    for origin in ("http://[", "null", "http://[:::]"):
+        assert browser.post("/login", {"key": "sk-reader"}, Origin=origin).status_code == 403, origin
+
+
 def test_nobody_enters_without_a_key(locked: Running, browse: Browse) -> None:
     browser = browse(locked.url)
     for path in ("", *PAGES):

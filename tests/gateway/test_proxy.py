@@ -12,7 +12,9 @@ from contextlib import closing
 import httpx
 import pytest
 
+from scr.errors import UsageError
 from scr.facts import NewFact
+from scr.gateway.upstream import Upstream
 
 from .conftest import ASKED, LYON, Open, Running, chat
 from .recorder import COMPLETION, EVENTS, Handler, Recorder, recording
@@ -95,6 +97,62 @@ def test_in_scope_only_the_question_changes(gateway: Running, upstream: Recorder
     assert ASKED in given
     assert sent == body.replace(json.dumps(ASKED).encode(), json.dumps(given).encode())
     assert upstream.last.headers["content-length"] == str(len(sent))
+
+
+def test_a_question_that_may_lean_on_half_of_a_character_goes_through(open_gateway: Open, upstream: Recorder) -> None:
+    gateway = open_gateway(on_failure="refuse")
+    said = ["What is the capital of \ud800 France?", "Paris.", "Thanks!", "Ask on.", "And Germany?"]
+    turns = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(said)]
+    for messages in (turns, [{"role": "user", "content": [{"type": "text", "text": [ASKED]}]}]):
+        body = json.dumps({"messages": messages}).encode()
+        assert gateway.client.post(CHAT, content=body).headers["x-scr-decision"] == "passed"
+        assert upstream.last.body == body
+
+
+def test_a_query_that_cannot_be_sent_on_is_refused() -> None:
+    """One of 64 KiB may come in one piece with its head, before that is refused for its length."""
+    upstream = Upstream("http://localhost:1")
+    for query in (b"x=" + b"a" * 65_600, b"x=\xc3\xa9"):
+        with pytest.raises(UsageError, match="less than 64 KiB of ASCII"):
+            upstream.request("GET", "/v1/models", [], query, None)
+
+
+def test_an_answer_that_cannot_be_explained_is_an_error(
+    gateway: Running, upstream: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", "100")
+        handler.end_headers()
+        handler.wfile.write(b'{"id": "c1"')
+        handler.hang_up()
+
+    upstream.answer, explained = breaks, chat(scr={"mode": "explain"})
+    broken = gateway.client.post(CHAT, json=explained)
+    assert (broken.status_code, broken.json()["error"]["code"]) == (502, "upstream_broke")
+    assert int(broken.headers["retry-after"]) > 0
+    assert broken.headers["x-scr-decision"] == "edited"
+    monkeypatch.setattr("scr.gateway.forwarding._LONGEST_EXPLAINED", 1_000)
+    upstream.answer = lambda handler: handler.say(200, b'{"id": "%b"}' % (b"c" * 1_000))
+    long = gateway.client.post(CHAT, json=explained)
+    assert (long.status_code, long.json()["error"]["code"]) == (502, "upstream_error")
+    assert "too long" in long.json()["error"]["message"]
+
+
+def test_a_stream_of_stated_length_that_breaks_ends_with_an_error(gateway: Running, upstream: Recorder) -> None:
+    def breaks(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Content-Length", str(len(EVENTS[0]) + 9))
+        handler.end_headers()
+        handler.wfile.write(EVENTS[0])
+        handler.hang_up()
+
+    upstream.answer = breaks
+    content = gateway.client.post(CHAT, json=chat(OUT, stream=True)).content
+    assert content.startswith(EVENTS[0])
+    assert b'"code": "upstream_broke"' in content
 
 
 def test_images_stay_beside_the_question(gateway: Running, upstream: Recorder) -> None:

@@ -73,6 +73,8 @@ TWO_MEANINGS = {
     "a host with a user": post(b"Content-Length: 2", host=b"Host: localhost@evil"),
     "no host's name": post(b"Content-Length: 2", host=b"Host: ["),
     "a host beyond ASCII": post(b"Content-Length: 2", host=b"Host: \xe9vil"),
+    "an address of too many colons": post(b"Content-Length: 2", host=b"Host: [:::]"),
+    "a host and a blank": post(b"Content-Length: 2", host=b"Host: localhost\t"),
     "a port beyond ports": post(b"Content-Length: 2", host=b"Host: localhost:99999"),
     "a method with a blank": b"CONNECT evil.example:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
@@ -307,7 +309,8 @@ def test_many_changes_take_no_longer_than_one() -> None:
 def test_only_this_machine_is_served_without_keys(gateway: Running) -> None:
     port = httpx.URL(gateway.url).port
     for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil_localhost", "0.0.0.0",
-                 "localhost.", "[::ffff:127.0.0.1]", "[::1", "a b", "localhost:x", "localhost, evil"):  # fmt: skip
+                 "localhost.", "[::ffff:127.0.0.1]", "[::1", "a b", "localhost:x", "localhost, evil", "evil\t",
+                 "[:::]"):  # fmt: skip
         for path in ("/scr/facts", "/console/facts", "/v1/models", "/metrics"):
             raw = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
             answer = sent(gateway, raw)

@@ -21,6 +21,9 @@ from scr.gateway.service import Gateway
 
 Act: TypeAlias = Callable[[Visit], Awaitable[Response]]
 
+_LONGEST_LOGIN = 2**14
+"""Bytes of a form of somebody who has not logged in."""
+
 _TABLE: tuple[tuple[str, str, Right, Act], ...] = (
     ("GET", "/facts", "read", facts.listing),
     ("GET", "/facts/new", "write", facts.blank),
@@ -83,7 +86,8 @@ class _Console:
 
     async def _visit(self, request: Request) -> Visit:
         session, key = self._who(request)
-        body = await read_body(request, self._gateway.settings.max_body)
+        longest = self._gateway.settings.max_body
+        body = await read_body(request, longest if key is not None else min(longest, _LONGEST_LOGIN))
         return Visit(self._gateway, self._sessions, session, key, request, body)
 
     def _who(self, request: Request) -> tuple[Session, Key | None]:
