@@ -70,6 +70,15 @@ class Limited:
     max_connections: Annotated[
         int, typer.Option("--max-connections", metavar="N", min=1, help="Connections at once, in each process.")
     ] = 2048
+    max_connections_per_address: Annotated[
+        int | None,
+        typer.Option(
+            "--max-connections-per-address",
+            metavar="N",
+            min=1,
+            help="Of them from one address; not behind a reverse proxy, whose connections are all from one.",
+        ),
+    ] = None
     max_requests: Annotated[
         int, typer.Option("--max-requests", metavar="N", min=1, help="Requests under way at once, in each process.")
     ] = 1024
@@ -161,6 +170,7 @@ def serve(
         max_fact=limited.max_fact,
         rate_limit=limited.rate_limit,
         max_connections=limited.max_connections,
+        max_connections_per_address=limited.max_connections_per_address,
         max_requests=limited.max_requests,
         write_timeout=limited.write_timeout,
     )

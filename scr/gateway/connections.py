@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import partial
+from ipaddress import IPv6Address
 from typing import Any, TypeAlias
 
 from scr.gateway.heads import BoundedHeads
@@ -33,7 +34,12 @@ log = logging.getLogger("scr.gateway")
 
 def protocol(settings: Settings) -> Protocol:
     """What uvicorn is to speak with its clients; it reaches worker processes as it is."""
-    return partial(BoundedConnections, most=settings.max_connections, patience=settings.write_timeout)
+    return partial(
+        BoundedConnections,
+        most=settings.max_connections,
+        most_of_one=settings.max_connections_per_address,
+        patience=settings.write_timeout,
+    )
 
 
 class BoundedConnections(BoundedHeads):
@@ -41,16 +47,18 @@ class BoundedConnections(BoundedHeads):
 
     Args:
         most: connections of this process.
+        most_of_one: connections of one address; None is without limit.
         patience: seconds in which a client that is behind has to take some of what waits for it.
     """
 
     _spare = False
     _watch: asyncio.TimerHandle | None = None
     _unread = 0
+    _address: bytes | None = None
 
-    def __init__(self, *args: Any, most: int, patience: float, **more: Any) -> None:
+    def __init__(self, *args: Any, most: int, most_of_one: int | None, patience: float, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._most, self._patience = most, patience
+        self._most, self._most_of_one, self._patience = most, most_of_one, patience
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Take a connection, unless there are far too many."""
@@ -59,6 +67,9 @@ class BoundedConnections(BoundedHeads):
         self._spare = self._is_crowded()
         if len(self.connections) > self._most + SPARE:
             self._refuse(self._crowded())
+        elif self._most_of_one is not None and self._of_its_address() > self._most_of_one:
+            words = f"there are more than {self._most_of_one:,} connections from this address: close some"
+            self._refuse(Refusal(429, "overloaded", words, {"Retry-After": RETRY_AFTER}))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Watch no longer."""
@@ -105,6 +116,10 @@ class BoundedConnections(BoundedHeads):
         words = f"there are more than {self._most:,} connections: try again later"
         return Refusal(503, "overloaded", words, {"Retry-After": RETRY_AFTER})
 
+    def _of_its_address(self) -> int:
+        self._address = _network(self.client[0]) if self.client else None
+        return sum(getattr(one, "_address", None) == self._address for one in self.connections)
+
     def _watch_reader(self) -> None:
         self._watch_no_longer()
         self._unread = self.transport.get_write_buffer_size()
@@ -130,3 +145,8 @@ class BoundedConnections(BoundedHeads):
         own = self.transport.get_extra_info("socket")
         if own is not None:
             own.setsockopt(socket.SOL_SOCKET, option, value)
+
+
+def _network(address: str) -> bytes:
+    """Whose an address is: of IPv6 the first half, as one client has all that begin so."""
+    return IPv6Address(address).packed[:8] if ":" in address else address.encode()

@@ -69,6 +69,7 @@ class Gateway:
         # The ledger takes one writer at a time; readers are not to wait for it.
         self._probe: asyncio.Task[dict[str, bool]] | None = None
         self._readers, self._writer = ThreadPoolExecutor(2, "scr-read"), ThreadPoolExecutor(1, "scr-write")
+        self._prober = ThreadPoolExecutor(1, "scr-probe")  # readers who take long do not make the store ill
 
     def warm(self) -> None:
         """Open what the first request would else wait for.
@@ -114,7 +115,7 @@ class Gateway:
         """Whether the ledger can be read."""
         try:
             async with asyncio.timeout(2):
-                await self.read(self.store.ledger.revision)
+                await asyncio.get_running_loop().run_in_executor(self._prober, self.store.ledger.revision)
         except (ScrError, TimeoutError):
             return False
         return True
@@ -124,7 +125,7 @@ class Gateway:
         await self.siblings.aclose()
         await self.editor.decider.aclose()
         await self.upstream.aclose()
-        for threads in (self._readers, self._writer):
+        for threads in (self._readers, self._writer, self._prober):
             threads.shutdown(cancel_futures=True)
         self.store.close()
         self.metrics.close()

@@ -38,6 +38,7 @@ class Settings:
         max_fact: most characters of a fact.
         rate_limit: most requests a minute of one key; None is without limit.
         max_connections: most connections of one process.
+        max_connections_per_address: most of them from one address; None is without limit.
         max_requests: most requests under way in one process.
         write_timeout: seconds in which a client has to take a part of the answer that waits for it.
         session_secret: signs the console's sessions, in all processes of one gateway.
@@ -61,6 +62,7 @@ class Settings:
     max_fact: int = MAX_TEXT
     rate_limit: int | None = None
     max_connections: int = 2048
+    max_connections_per_address: int | None = None
     max_requests: int = 1024
     write_timeout: float = 60.0
     session_secret: bytes = field(default_factory=lambda: token_bytes(32), repr=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scr.gateway.connections import MOST_PIPELINED, SPARE, protocol
+from scr.gateway.connections import MOST_PIPELINED, SPARE, _network, protocol
 from scr.gateway.settings import Settings
 
 from .conftest import Open, Running, chat
@@ -213,6 +213,52 @@ def test_health_is_asked_of_the_model_server_once_for_all_who_ask_at_once(
     assert gateway.client.get("/health").status_code == 503, "an answer is not kept"
 
 
+def test_readers_who_take_long_do_not_make_the_store_ill(open_gateway: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, begun, go_on = open_gateway(), threading.Semaphore(0), threading.Event()
+
+    def search(*_: object, **__: object) -> list[list[object]]:
+        begun.release()
+        assert go_on.wait(30)
+        return [[]]
+
+    monkeypatch.setattr("scr.store.FactStore.search", search)
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(connected(gateway)).sendall(asking({"text": "x"}, "/scr/search"))
+        for _ in range(2):
+            assert begun.acquire(timeout=20)
+        try:
+            assert gateway.client.get("/health").json()["store"] == "ok"
+        finally:
+            go_on.set()
+
+
+def test_connections_of_one_address_are_bounded(open_gateway: Open) -> None:
+    gateway = open_gateway(max_connections_per_address=3)
+
+    def served(address: str) -> bool:
+        url = httpx.URL(gateway.url)
+        with socket.create_connection((url.host, url.port or 80), 20, (address, 0)) as one:
+            one.sendall(GET % b"/health")
+            return one.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(connected(gateway))
+        refused = said(connected(gateway))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
+        assert int(refused.headers["retry-after"]) > 0
+        assert not served("127.0.0.1")
+        assert served("127.0.0.2"), "others are not counted with it"
+    until(lambda: served("127.0.0.1"))
+
+
+def test_of_an_ipv6_address_the_first_half_counts() -> None:
+    assert _network("2001:db8::1") == _network("2001:db8:0:0:ffff::2") != _network("2001:db8:0:1::1")
+    assert _network("fe80::1%eth0") == _network("fe80::2%eth0")
+    assert _network("192.0.2.1") != _network("192.0.2.2")
+
+
 def test_requests_that_wait_on_one_connection_are_bounded(open_gateway: Open, upstream: Recorder) -> None:
     gateway = open_gateway()
     few = asking(OUT) * MOST_PIPELINED
@@ -304,9 +350,11 @@ def test_an_answer_that_is_read_is_whole_however_large(open_gateway: Open, upstr
 
 
 def test_worker_processes_get_the_bounds(tmp_path: Path) -> None:
-    settings = Settings("http://localhost:1", tmp_path, max_connections=7, write_timeout=8.0)
+    settings = Settings(
+        "http://localhost:1", tmp_path, max_connections=7, max_connections_per_address=3, write_timeout=8.0
+    )
     sent = pickle.loads(pickle.dumps(protocol(settings)))  # as uvicorn sends it to them
-    assert sent.keywords == {"most": 7, "patience": 8.0}
+    assert sent.keywords == {"most": 7, "most_of_one": 3, "patience": 8.0}
 
 
 def test_as_many_files_may_be_opened_as_connections_need() -> None:
