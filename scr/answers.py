@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 from scr.errors import UsageError
+from scr.lines import as_json
 
 Record: TypeAlias = dict[str, Any]
+
+# What a line begins with that a kill has cut off; anything else is somebody's file, and nothing is taken from it.
+_BEGINNINGS = (b'{"id": ', b'{"custom_id": ')
+_EARLY = (b'{"place": ',)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +44,50 @@ def resume(output: Path) -> Earlier:
     Raises:
         UsageError: the file is not one that this wrote, or cannot be one.
     """
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder or lies in none: choose another -o")
     try:
-        early = {int(line["place"]): dict(line["record"]) for line in _whole_lines(_beside(output))}
+        early = {int(line["place"]): dict(line["record"]) for line in _whole_lines(_beside(output), _EARLY)}
         if not output.exists():
             _beside(output).unlink(missing_ok=True)
             return Earlier()
-        return Earlier([_id(record) for record in _whole_lines(output)], early)
-    except (ValueError, KeyError, TypeError):
+        return Earlier([_id(record) for record in _whole_lines(output, _BEGINNINGS)], early)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{output} (or {_beside(output).name}) is not an output of `scr batch`: choose another -o"
         ) from None
 
 
-def _whole_lines(path: Path) -> Iterator[Any]:
+@contextmanager
+def held(output: Path) -> Iterator[Earlier]:
+    """What :func:`resume` finds, with other processes kept from the output until the block ends.
+
+    Raises:
+        UsageError: another one is writing it, it cannot be written, or is not one that this wrote.
+    """
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {output}: it is a folder or lies in none: choose another -o")
+    from filelock import FileLock, Timeout
+
+    lock = output.with_name(output.name + ".lock")
+    try:
+        with FileLock(lock, timeout=0):
+            try:
+                yield resume(output)
+            finally:
+                with suppress(OSError):  # a file that is held open cannot go everywhere
+                    lock.unlink()
+    except Timeout:
+        raise UsageError(f"another `scr batch` is writing {output}: wait for it, or choose another -o") from None
+
+
+def _whole_lines(path: Path, beginnings: tuple[bytes, ...]) -> Iterator[Any]:
     if not path.exists():
         return
     with path.open("r+b") as file:
         end = 0
         for data in file:
             if not data.endswith(b"\n"):
+                if not any(data.startswith(one[: len(data)]) for one in beginnings):
+                    raise ValueError("not a line that was cut off")
                 break
             yield json.loads(data)
             end += len(data)
@@ -71,6 +99,8 @@ def _beside(output: Path) -> Path:
 
 
 def _id(record: Mapping[str, Any]) -> str | int:
+    if not record.keys() & {"answer", "error"}:
+        raise KeyError("answer")
     identity: str | int = record["custom_id"] if "custom_id" in record else record["id"]
     return identity
 
@@ -123,7 +153,7 @@ class Answers:
             return
         self._early[place] = record
         while self._next in self._early:
-            self._out.write(json.dumps(self._early.pop(self._next), ensure_ascii=False) + "\n")
+            self._out.write(as_json(self._early.pop(self._next)) + "\n")
             self._next += 1
         self._out.flush()
         if self._waiting and not (self._early or self._unclaimed):
@@ -136,5 +166,5 @@ class Answers:
         if self._waiting is None:
             # For appending: else what is written after it was emptied would begin behind a hole.
             self._waiting = self._beside.open("a", encoding="utf-8")
-        self._waiting.write(json.dumps({"place": place, "record": record}, ensure_ascii=False) + "\n")
+        self._waiting.write(as_json({"place": place, "record": record}) + "\n")
         self._waiting.flush()

@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal, TypeAlias
 
 from scr.errors import FactError, UsageError
 from scr.facts import NewFact
+from scr.lines import lines_of
 
 Format: TypeAlias = Literal["auto", "jsonl", "csv", "lines"]
 
@@ -74,12 +75,8 @@ _Raw: TypeAlias = tuple[int, str, str | None]
 
 
 def _decoded(file: BinaryIO) -> Iterator[_Raw]:
-    number = 0
-    while data := file.readline(_LONGEST_LINE):
-        number += 1
-        if len(data) == _LONGEST_LINE and not data.endswith(b"\n"):
-            while (rest := file.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
-                pass
+    for number, data in lines_of(file, _LONGEST_LINE):
+        if data is None:
             yield number, "", f"the line is longer than {_LONGEST_LINE:,} bytes: split it"
             continue
         try:

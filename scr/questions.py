@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from scr.engines import Prompt, Sampling
 from scr.errors import QueryError, UsageError
 from scr.facts import check_query
+from scr.lines import lines_of
 from scr.query import text_of
 
 _LONGEST_LINE = 4_000_000
@@ -36,8 +37,11 @@ class Question:
 
 def read_questions(file: BinaryIO, sampling: Sampling, form: str) -> Iterator[Question]:
     """Read plain lines ``{"id", "query"}`` or OpenAI's ``{"custom_id", "method", "url", "body"}``."""
-    for number, data in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
-        if data.strip():
+    for number, data in lines_of(file, _LONGEST_LINE):
+        if data is None:
+            flaw = f"line {number}: it is longer than {_LONGEST_LINE:,} bytes: shorten it"
+            yield Question(number, None, sampling, flaw=flaw)
+        elif data.strip():
             yield _question(number, data, sampling, form)
 
 
@@ -45,7 +49,7 @@ def _question(number: int, data: bytes, sampling: Sampling, form: str) -> Questi
     identity: str | int = number
     openai = False
     try:
-        record = json.loads(data)
+        record = json.loads(data, parse_constant=_refuse)
         if not isinstance(record, dict):
             raise QueryError('not a JSON object: write {"id": …, "query": "…"}')
         openai = "body" in record
@@ -61,6 +65,10 @@ def _question(number: int, data: bytes, sampling: Sampling, form: str) -> Questi
     except UsageError as error:
         flaw = str(error)
     return Question(identity, None, sampling, openai, f"line {number}: {flaw}")
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _plain(record: Mapping[str, Any], form: str) -> Prompt:
@@ -80,6 +88,7 @@ def _from_openai(record: Mapping[str, Any], sampling: Sampling) -> tuple[Prompt,
         max_tokens=_number(body, "max_completion_tokens", int, _number(body, "max_tokens", int, sampling.max_tokens)),
         temperature=_number(body, "temperature", (int, float), sampling.temperature),
         seed=_number(body, "seed", int, sampling.seed),
+        stop=_stop(body, sampling.stop),
     )
     url = str(record.get("url", "/v1/chat/completions"))
     if url.endswith("/chat/completions"):
@@ -106,3 +115,13 @@ def _number(body: Mapping[str, Any], name: str, kind: type[int] | tuple[type, ..
     if isinstance(value, bool) or not isinstance(value, kind):
         raise QueryError(f"{name!r} is not a {'whole ' if kind is int else ''}number")
     return value
+
+
+def _stop(body: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
+    value = body.get("stop")
+    if value is None:
+        return default
+    strings = [value] if isinstance(value, str) else value
+    if not isinstance(strings, list) or not all(isinstance(one, str) for one in strings):
+        raise QueryError("'stop' is not a text or a list of texts")
+    return tuple(strings)

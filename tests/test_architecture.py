@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"store", "searcher", "changes", "reembedding", "context", "query", "followups", "importing"},
     {"scope", "engines"},
     {"ledger", "index", "encoder"},
-    {"bert", "assets", "conversion", "shipped", "progress", "templates"},
+    {"bert", "assets", "conversion", "shipped", "progress", "templates", "lines"},
     {"facts"},
     {"errors", "version"},
 ]

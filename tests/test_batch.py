@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from scr.answers import Answers, resume
+from scr.answers import Answers, held, resume
 from scr.batch import Batch, Counts, Mode
 from scr.context import ContextBuilder
 from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.engines.local import LocalEngine
+from scr.errors import UsageError
 from scr.facts import NewFact
 from scr.pipeline import Decision, Pipeline
 from scr.questions import Question, read_questions
@@ -50,6 +51,8 @@ def test_bodies_are_read_with_their_own_sampling() -> None:
         ({"messages": [{"role": "user", "content": "x"}], "max_tokens": True}, "max_tokens"),
         ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 2.5}, "'max_tokens' is not a whole number"),
         ({"messages": [{"role": "user", "content": "x"}], "seed": 1e3}, "'seed' is not a whole number"),
+        ({"messages": [{"role": "user", "content": "x"}], "stop": 5}, "'stop' is not a text"),
+        ({"messages": [{"role": "user", "content": "x"}], "stop": ["a", ""]}, "stop string is empty"),
         ("text", "object"),
     ],
 )
@@ -62,6 +65,60 @@ def test_bad_bodies_are_told(body: object, said: str) -> None:
 def test_blank_lines_are_passed_over_and_lines_counted() -> None:
     read = list(read_questions(io.BytesIO(b'\n\n{"query": "Who?"}\n\n{'), GREEDY, "completion"))
     assert [(one.id, one.prompt) for one in read] == [(3, "Who?"), (5, None)]
+
+
+def test_strings_that_end_an_answer_are_kept() -> None:
+    asked = [{"custom_id": n, "body": {"messages": [{"role": "user", "content": "x"}], "stop": stop}}
+             for n, stop in enumerate(["END", ["a", "b"], None])]  # fmt: skip
+    assert [one.sampling.stop for one in questions(*asked)] == [("END",), ("a", "b"), ()]
+
+
+def test_a_line_that_is_too_long_is_one_bad_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scr.questions._LONGEST_LINE", 40)
+    text = json.dumps({"id": "long", "query": "a" * 200}) + '\n{"query": "Who?"}\n' + "b" * 90
+    read = list(read_questions(io.BytesIO(text.encode()), GREEDY, "completion"))
+    assert [(one.id, one.prompt) for one in read] == [(1, None), (2, "Who?"), (3, None)]
+    assert read[0].flaw == "line 1: it is longer than 40 bytes: shorten it"
+
+
+def test_what_is_no_number_is_no_json() -> None:
+    (one,) = read_questions(io.BytesIO(b'{"id": NaN, "query": "Who?"}'), GREEDY, "chat")
+    assert (one.id, one.prompt, one.flaw) == (1, None, "line 1: not JSON (NaN is no JSON)")
+
+
+HALF = "half of a pair: \ud83d"
+
+
+def test_half_of_a_surrogate_pair_is_kept_and_found_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with held(out) as earlier, Answers.append_to(out, earlier) as answers:
+        answers.put(1, {"id": 2, "answer": HALF})
+        answers.put(0, {"id": HALF, "answer": "é"})
+    assert list(resume(out).done) == [HALF, 2]
+    assert json.loads(out.read_text("utf-8").splitlines()[1])["answer"] == HALF
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["my diary, in one line", '{"query": "Who', '{"id": 1, "query": "a"}\n{"id": 2, "query": "b"}', '["a"]\n', "1\n"],
+)
+def test_a_file_that_no_run_wrote_is_not_touched(tmp_path: Path, content: str) -> None:
+    out = tmp_path / "out"
+    out.write_text(content, "utf-8")
+    with pytest.raises(UsageError, match="is not an output of `scr batch`"), held(out):
+        pass
+    assert [(path.name, path.read_text("utf-8")) for path in tmp_path.iterdir()] == [("out", content)]
+
+
+def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with (
+        held(out),
+        pytest.raises(UsageError, match=r"another `scr batch` is writing .*out: wait for it"),
+        held(out),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 class Pool(Recorder):

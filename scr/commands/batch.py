@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def batch(
 
       cat questions.jsonl | scr batch - -o - --base-url http://localhost:8000
     """
-    from scr.answers import Answers, Earlier, resume
+    from scr.answers import Answers, Earlier, held
     from scr.batch import Batch
     from scr.errors import UsageError
     from scr.progress import bar
@@ -60,8 +61,10 @@ def batch(
     if json_ and output == "-":
         raise UsageError("--json and -o - both write to standard output: give -o a file")
     total, sampling = _count(input_), drawing.sampling
-    earlier = resume(Path(output)) if output != "-" else Earlier()
-    with opened_edits(store, namespace, deciding, asking) as edits:
+    with (
+        nullcontext(Earlier()) if output == "-" else held(Path(output)) as earlier,
+        opened_edits(store, namespace, deciding, asking) as edits,
+    ):
         _ = edits.engine
         job = Batch(edits.pipeline, "bare" if bare else "compare" if compare else "edited", chunk)
         with input_file(input_) as file, bar("Answering", total) as advance:
