@@ -180,11 +180,11 @@ def _matched(first: Side, second: Side) -> tuple[dict[RowKey, RowKey], dict[RowK
 
 def _compared(sides: tuple[Side, Side], mine: RowKey, theirs: RowKey) -> Iterator[Compared]:
     first, second = (
-        {case.case: case for case in _cases(side, key)} for side, key in zip(sides, (mine, theirs), strict=True)
+        {case.case: case for case in read_cases(side.run, key)} for side, key in zip(sides, (mine, theirs), strict=True)
     )
     shared = [name for name in first if name in second]
     same = [name for name in shared if _questions(first[name]) == _questions(second[name])]
-    pairs = [first[name] for name in same], [second[name] for name in same]
+    pairs = _paired([first[name] for name in same], [second[name] for name in same])
     for split in _SPLITS:
         yield Compared(
             mine,
@@ -198,11 +198,16 @@ def _compared(sides: tuple[Side, Side], mine: RowKey, theirs: RowKey) -> Iterato
         )
 
 
-def _cases(side: Side, key: RowKey) -> list[CaseResult]:
-    try:
-        return list(read_cases(side.run, key))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"a case in {key.folder(side.run)} is damaged: run the evaluation again without it") from None
+def _paired(first: Sequence[CaseResult], second: Sequence[CaseResult]) -> tuple[list[CaseResult], list[CaseResult]]:
+    """The same cases, each question with the flaws that it has on either side: a sample's lint finds fewer."""
+    sides: tuple[list[CaseResult], list[CaseResult]] = [], []
+    for pair in zip(first, second, strict=True):
+        answered = [case.answered for case in pair]
+        flaws = [tuple(dict.fromkeys(one.flaws + other.flaws)) for one, other in zip(*answered, strict=True)]
+        for side, case in zip(sides, pair, strict=True):
+            both = zip(case.answered, flaws, strict=True)
+            side.append(replace(case, answered=tuple(replace(one, flaws=found) for one, found in both)))
+    return sides
 
 
 def _questions(case: CaseResult) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -25,6 +26,7 @@ from scr.evaluation.results import Results, Row, RowKey, Split, read_cases, slug
 from scr.evaluation.runner import RowRunner
 from scr.evaluation.scores import scope, scores
 from scr.evaluation.settings import Settings, opened_run
+from scr.lines import as_json
 from scr.scope.cross_encoder import SHIPPED
 
 BASELINES = ("bare", "oracle")
@@ -93,13 +95,15 @@ def evaluate(plan: Plan, run: Path, progress: Progress) -> Results:
         UsageError: the plan or the folder is wrong; nothing has been done then.
         ScrError: the work failed; what was done is kept, and the same call goes on with it.
     """
-    names_of = [loaded.name for loaded in plan.datasets]
+    names_of = [slug(loaded.name).lower() for loaded in plan.datasets]
     if twice := next((name for name in names_of if names_of.count(name) > 1), None):
         raise UsageError(f"two data sets are called {twice}: give one of them as a file of another name")
     for method in plan.every_method:
         _check(method, plan)
     _check_models(plan)
     with opened_run(run, plan.settings, _identity(plan)):
+        for loaded in plan.datasets:
+            _check_records(run, loaded)
         lint = {loaded.name: findings(loaded.cases) for loaded in plan.datasets}
         for model in plan.models:
             with closing(_opened(plan, model)) as engine:
@@ -124,10 +128,27 @@ def _check_source(run: Path, model: Model, name: str) -> None:
     own = folder and folder.is_dir() and not folder.is_relative_to(cache_folder())  # the model that ships lies there
     source = str(folder) if own else name
     note = run / "answers" / f"{slug(name)}.source"
-    if note.exists() and (earlier := note.read_text(encoding="utf-8")) != source:
+    if (earlier := _claim(note, source)) is not None:
         raise UsageError(f"{run} has answers of another model called {name} ({earlier}): choose another -o")
+
+
+def _check_records(run: Path, loaded: Loaded) -> None:
+    """Refuse other records of a name that the run has answers to: its cases would be taken for theirs."""
+    records = repr((loaded.name, loaded.cases)).encode("utf-8", "surrogatepass")
+    if _claim(run / "datasets" / slug(loaded.name).lower(), xxhash.xxh128_hexdigest(records)) is not None:
+        raise UsageError(
+            f"{run} has answers to other records called {loaded.name}: choose another -o, or name them anew"
+        )
+
+
+def _claim(note: Path, identity: str) -> str | None:
+    """Note what a name stands for in the run; if it stands for something else already, return that."""
+    if note.exists():
+        earlier = note.read_text(encoding="utf-8", errors="surrogateescape")
+        return None if earlier == identity else earlier
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(source, encoding="utf-8")
+    _write_whole(note, identity)
+    return None
 
 
 def _opened(plan: Plan, model: Model) -> Engine:
@@ -195,12 +216,20 @@ def _row(
 def _time(plan: Plan, run: Path, key: RowKey, loaded: Loaded, bench: Workbench) -> None:
     """Measure what the row costs, and name it beside its cases: a folder's name is not always the row's."""
     path = key.folder(run).with_name(f"{key.edits}{_ROW}")
-    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"key": asdict(key), "cost": {}}
+    record = _row_record(path) if path.exists() else {"key": asdict(key), "cost": {}}
     if not record["cost"] and plan.timed and key.method != BASELINES[0]:
         editor = open_editor(key.method, bench)
         cost = measure(editor, bench.engine, loaded.cases, plan.settings, key.edits, plan.timed)
         record["cost"] = asdict(cost)
     write_document(path, record)
+
+
+def _row_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"key": asdict(RowKey(**record["key"])), "cost": dict(record["cost"])}
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is damaged: delete it and run the same command again, which makes it anew") from None
 
 
 def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Results:
@@ -214,7 +243,9 @@ def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Resu
         "methods": list(dict.fromkeys(row.method for row in rows)),
         "edits": sorted({row.edits for row in rows}),
     }
-    earlier = Results.read(run).lint if (run / "results.json").exists() else {}
+    earlier: dict[str, dict[str, int]] = {}
+    with suppress(UsageError):  # none yet, or damaged: it is made of the cases
+        earlier = Results.read(run).lint
     results = Results(parameters, rows, environment(), {**earlier, **counted})
     write_document(run / "results.json", results.to_json())
     return results
@@ -223,7 +254,7 @@ def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Resu
 def _rows(run: Path) -> Iterator[Row]:
     """Every row that the folder holds, raw and clean."""
     for path in sorted(run.glob(f"cases/*/*/*/*{_ROW}")):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _row_record(path)
         key = RowKey(**record["key"])
         cases = list(read_cases(run, key))
         asked = [one.calls for case in cases for one in case.answered]
@@ -240,8 +271,12 @@ def _place(row: Row) -> tuple[object, ...]:
 
 def write_document(path: Path, document: object) -> None:
     """Write JSON aside and rename it, so that a kill leaves no half of it."""
+    _write_whole(path, as_json(document, 1) + "\n")
+
+
+def _write_whole(path: Path, text: str) -> None:
     aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    aside.write_text(text, encoding="utf-8", errors="surrogateescape")
     aside.replace(path)
 
 

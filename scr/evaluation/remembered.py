@@ -13,7 +13,8 @@ import xxhash
 
 from scr.engines import Completion, Engine, Outcome, Prompt, Sampling, in_order
 from scr.engines.scoring import Scored, Scorer
-from scr.errors import EngineError
+from scr.errors import EngineError, UsageError
+from scr.lines import as_json
 
 
 class Remembered:
@@ -97,7 +98,7 @@ class Remembered:
 
     def _keep(self, key: str, completion: Completion) -> None:
         self._known[key] = completion
-        self._file.write(json.dumps({"key": key, **asdict(completion)}, ensure_ascii=False) + "\n")
+        self._file.write(as_json({"key": key, **asdict(completion)}) + "\n")
         self._file.flush()
 
 
@@ -106,10 +107,16 @@ def _read(path: Path) -> Iterator[tuple[str, Completion]]:
         return
     with path.open("r+b") as file:
         end = 0
-        for line in file:
+        for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
-            record = json.loads(line)
-            yield record.pop("key"), Completion(**record)
+            try:
+                record = json.loads(line)
+                known = record.pop("key"), Completion(**record)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise UsageError(
+                    f"{path}, line {number} is damaged: delete it, and its answer is asked for again"
+                ) from None
+            yield known
             end += len(line)
         file.truncate(end)

@@ -267,9 +267,20 @@ def _row(record: Mapping[str, Any]) -> Row:
 
 
 def read_cases(run: Path, key: RowKey) -> Iterator[CaseResult]:
-    """The cases of a row, in the order of their names."""
+    """The cases of a row, in the order of their names.
+
+    Raises:
+        UsageError: the file of a case is damaged.
+    """
     for path in sorted(key.folder(run).glob("*.json")):
-        yield CaseResult.from_json(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            case = CaseResult.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UsageError(
+                f"a case in {path.parent} is damaged: delete the file {path.name} and run the evaluation again, which "
+                "makes it anew"
+            ) from None
+        yield case
 
 
 def slug(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,6 +16,7 @@ from scr.evaluation.forced import forced, wanted
 from scr.evaluation.metrics import contains, exact_match, ngram_entropy, preserved
 from scr.evaluation.results import After, Answered, CaseResult, Forced
 from scr.evaluation.settings import Settings
+from scr.lines import as_json
 
 _AT_ONCE = 256
 # Questions that are decided together.
@@ -207,7 +207,7 @@ class RowRunner:
         path = self._path(place)
         # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.
         aside = path.with_suffix(".part")
-        aside.write_text(json.dumps(result.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(as_json(result.to_json()) + "\n", encoding="utf-8")
         aside.replace(path)
 
     def _answered(self, place: int, number: int, question: Question, case: _Open) -> Answered:

@@ -14,6 +14,8 @@ from scr.context import Form
 from scr.engines import Prompt, Sampling
 from scr.errors import UsageError
 
+_LOCK = ".lock"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -81,14 +83,14 @@ def opened_run(run: Path, settings: Settings, identity: dict[str, Any]) -> Itera
 
     wanted = {**asdict(settings), **identity}
     path = run / "parameters.json"
-    if not path.exists() and run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if not path.exists() and run.exists() and (not run.is_dir() or any(one.name != _LOCK for one in run.iterdir())):
         raise UsageError(f"{run} is not empty and holds no run of `scr eval`: choose another -o")
     begun = (run / "cases").exists()
     if path.exists() and begun and (different := _differences(path, wanted)):
         raise UsageError(f"{run} holds a run with other parameters ({different}): choose another -o, or repeat them")
     run.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(run / ".lock", timeout=0):
+        with FileLock(run / _LOCK, timeout=0):
             if not (path.exists() and begun):
                 path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
             yield

@@ -105,6 +105,25 @@ def test_records_that_one_side_alone_has_are_said_and_left_out(run: Path, tmp_pa
     assert "Only in first:" in told
 
 
+def test_a_question_that_is_flawed_on_one_side_is_clean_on_neither(tmp_path: Path) -> None:
+    cases = [
+        replace(case, answered=tuple(replace(one, flaws=()) for one in case.answered))
+        for case in make_cases(KEY, SHAPE, 0)
+    ]
+    flawed = [
+        replace(case, answered=(replace(case.answered[0], flaws=("unanswerable",)), *case.answered[1:]))
+        for case in cases
+    ]
+    for name, some in (("whole", flawed), ("sample", cases)):
+        write_cases(tmp_path / name, KEY, some)
+        write_results(tmp_path / name, [make_row(KEY, split, some) for split in ("raw", "clean")])
+    for pair in (("whole", "sample"), ("sample", "whole")):
+        for row in compare(*(tmp_path / name for name in pair)).rows:
+            there = "reliability" in {found.dimension for found in row.differences}
+            assert there == (row.split == "raw")
+            assert {found.paired.difference for found in row.differences} == {0}
+
+
 def test_a_question_that_one_side_has_no_score_for_is_not_compared(run: Path, tmp_path: Path) -> None:
     cases = make_cases(KEY, SHAPE, 0)
     unscored = [

@@ -45,7 +45,8 @@ def load(what: str, *, limit: int | None = None, seed: int = 0) -> Loaded:
     """Load a data set and check every record of it.
 
     Args:
-        what: a name, a path, ``NAME=PATH``, ``NAME=hf:ID[:SPLIT]`` or ``hf:ID[:SPLIT]``.
+        what: a name, a path, ``NAME=PATH``, ``NAME=hf:ID[:SPLIT]`` or ``hf:ID[:SPLIT]``. A NAME that is none
+            of the known ones is what to call it.
         limit: take a random sample of so many cases, in the order of the file; None for all.
         seed: decides the sample. A larger sample of one seed holds the smaller ones.
 
@@ -84,6 +85,8 @@ def _find(what: str) -> _Found:
         return _named(what, known)
     if what.startswith(_HUB) or Path(what).exists():
         return _at("", what, None)
+    if before and after and (after.startswith(_HUB) or Path(after).expanduser().exists()):
+        return _at(before, after, None)
     raise UsageError(
         f"{before if equals else what} is neither a data set nor a file; there are {', '.join(names())}, or NAME=PATH"
     )

@@ -128,10 +128,6 @@ def _sample(run: Path, key: RowKey, shows: bool, number: int, characters: int) -
 def _cases(run: Path, key: RowKey) -> Iterator[CaseResult]:
     try:
         yield from read_cases(run, key)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(
-            f"a case in {key.folder(run)} is damaged: delete the file and run the evaluation again, which makes it anew"
-        ) from None
     except OSError as error:
         raise UsageError(f"cannot read {key.folder(run)}: {(error.strerror or str(error)).lower()}") from None
 
