@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scr.context import ContextBuilder
 from scr.encoder import Encoder
 from scr.errors import FactError, UsageError
+from scr.evaluation.datasets.reading import read_lines
 from scr.facts import NewFact
 from scr.pipeline import DEFAULT_K, Decision, Pipeline
 from scr.scope import ScopeClassifier
@@ -63,7 +63,7 @@ def read_labelled(facts: Path, queries: Path) -> LabelledSet:
     """
     texts, ids = _read_facts(facts)
     asked = []
-    for where, record in _records(queries):
+    for where, record in ((one.where, one.fields) for one in read_lines(queries)):
         applying = record.get("facts", [])
         if not isinstance(applying, list):
             raise UsageError(f'{where}: "facts" has to be a list of ids, empty for none')
@@ -82,7 +82,7 @@ def _read_facts(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     texts: dict[str, str] = {}
     ids: dict[str, str] = {}
     by_text: dict[str, str] = {}
-    for where, record in _records(path):
+    for where, record in ((one.where, one.fields) for one in read_lines(path)):
         name = _string(record, "id", where)
         try:
             text = NewFact.of({"text": _string(record, "text", where)}).text
@@ -97,25 +97,7 @@ def _read_facts(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     return texts, ids
 
 
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    raise ValueError("not a JSON object")
-                yield f"{path}, line {number}", record
-    except OSError as error:
-        raise UsageError(f"cannot read {path} ({error.strerror}): correct the path") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8: convert it") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}, line {number}: not a JSON object ({error}): mend it") from None
-
-
-def _string(record: dict[str, Any], name: str, where: str) -> str:
+def _string(record: Mapping[str, Any], name: str, where: str) -> str:
     value = record.get(name)
     if isinstance(value, int) and not isinstance(value, bool) and name == "id":
         return str(value)

@@ -164,7 +164,7 @@ def test_ids_of_one_text_are_one_fact(tmp_path: Path) -> None:
         ([{"id": "1"}], [{"query": "q"}], 'f, line 1: "text"'),
         ([{"id": "1", "text": "t"}], [{"query": "q", "facts": ["2"]}], "q, line 1: no fact in f has the id '2'"),
         ([{"id": "1", "text": "t"}], [{"query": "q", "facts": "1"}], "list of ids"),
-        ([{"id": "1", "text": "t"}], ["{"], "q, line 1: not a JSON object"),
+        ([{"id": "1", "text": "t"}], ["{"], "q, line 1: not JSON"),
         ([{"id": "1", "text": "t"}], [[1]], "q, line 1: not a JSON object"),
         ([{"id": "1", "text": "t"}], [{"query": ""}], '"query" is missing'),
         ([{"id": "1", "text": "t"}, {"id": "1", "text": "u"}], [{"query": "q"}], "f, line 2: another fact has the id"),

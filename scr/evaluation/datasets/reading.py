@@ -23,21 +23,34 @@ def read(path: Path) -> list[Record]:
         UsageError: it cannot be read, is too long, holds no records, or something that is none.
     """
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    records: list[Record] = []
-    for file in files:
-        for where, value in _values(file, _content(file)):
-            if not isinstance(value, dict):
-                raise UsageError(f"{where}: not a JSON object: a record is one")
-            records.append(Record(value, where, len(records) + 1))
+    records = _records(one for file in files for one in _values(file, _content(file)))
     if not records:
         what = "CSV files" if path.is_dir() and not files else "records"
         raise UsageError(f"{path} holds no {what}: give another file")
     return records
 
 
+def read_lines(path: Path) -> list[Record]:
+    """Every record of a file that has an object a line, whatever it is called; it may be empty.
+
+    Raises:
+        UsageError: it cannot be read, is too long, or holds something else.
+    """
+    return _records(_lines(path, _content(path)))
+
+
 def wrap(values: Iterable[dict[str, Any]], source: str) -> list[Record]:
     """Records that come from elsewhere than a file."""
     return [Record(value, f"{source}, record {number}", number) for number, value in enumerate(values, 1)]
+
+
+def _records(values: Iterable[tuple[str, Any]]) -> list[Record]:
+    records: list[Record] = []
+    for where, value in values:
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: not a JSON object: a record is one")
+        records.append(Record(value, where, len(records) + 1))
+    return records
 
 
 def _content(path: Path) -> str:
@@ -56,12 +69,16 @@ def _values(path: Path, content: str) -> Iterator[tuple[str, Any]]:
     if suffix == ".csv":
         yield from _rows(path, content)
     elif suffix in (".jsonl", ".ndjson") or not content.lstrip().startswith("["):
-        for number, line in enumerate(content.split("\n"), 1):
-            if line.strip():
-                yield f"{path}, line {number}", _parsed(f"{path}, line {number}", line)
+        yield from _lines(path, content)
     else:
         for number, value in enumerate(_parsed(str(path), content), 1):
             yield f"{path}, record {number}", value
+
+
+def _lines(path: Path, content: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield f"{path}, line {number}", _parsed(f"{path}, line {number}", line)
 
 
 def _parsed(where: str, content: str) -> Any:
