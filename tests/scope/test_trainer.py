@@ -15,6 +15,7 @@ from scr.scope.training.data import tokenise
 from scr.scope.training.export import average, export
 from scr.scope.training.model import PairModel
 from scr.scope.training.pairs import Pair
+from scr.scope.training.recipes import train_own
 from scr.scope.training.train import Settings, Trainer
 
 ASKED = ["Where was {} born?", "{} birthplace", "Who is {} married to?", "{} occupation"]
@@ -59,6 +60,22 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path):
     for name, tensor in whole.items():
         if name.startswith("model."):
             np.testing.assert_allclose(resumed[name], tensor, atol=1e-5, err_msg=name)
+
+
+def test_only_a_run_of_its_own_pairs_and_seed_is_gone_on_with(tmp_path, monkeypatch):
+    found = []
+
+    def fit(*given):
+        checkpoint = given[3] / "checkpoint.safetensors"
+        found.append(checkpoint.exists())
+        checkpoint.touch()
+
+    monkeypatch.setattr("scr.scope.training.train.fit", fit)
+    monkeypatch.setattr("scr.scope.training.export.export", lambda *_: {})
+    pairs = [*made("train", "Ada Ben"), *made("tune", "Gro")]
+    for given, seed in ((pairs, 0), (pairs[::-1], 0), (pairs, 1), (pairs, 1), (pairs[1:], 1)):
+        train_own(given, tmp_path, seed=seed)
+    assert found == [False, True, False, True, False]
 
 
 def test_trained_weights_export_to_a_classifier_that_scores_as_the_network_did(tmp_path):

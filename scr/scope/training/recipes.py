@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,8 @@ def _part_of(query: str) -> Split:
 def train_own(pairs: Sequence[Pair], out: Path, *, seed: int = 0) -> dict[str, float]:
     """Train the shipped classifier further on pairs of one's own; a run that was cut off goes on.
 
+    One on other pairs or of another seed does not: this begins anew in its place.
+
     Args:
         pairs: of `own_pairs`.
         out: folder for the classifier; checkpoints lie in its folder `training`.
@@ -69,8 +72,21 @@ def train_own(pairs: Sequence[Pair], out: Path, *, seed: int = 0) -> dict[str, f
         seed=seed, pairs=_EPOCHS * len(train), batch=min(32, len(train)), rate=5e-5, warmup=10, every=50, cooling=0.5
     )
     run = out / "training"
+    _keep_to(run, pairs, seed)
     fit(train, tune, minilm_folder(), run, settings, SHIPPED / "model.safetensors")
     return export(tune, run / "trained.safetensors", out, ("the user's own pairs",))
+
+
+def _keep_to(run: Path, pairs: Sequence[Pair], seed: int) -> None:
+    """Leave a run of other pairs or another seed behind: what it learned is not to pass for what is learned now."""
+    lines = sorted(json.dumps([pair.fact, pair.query, pair.label]) for pair in pairs)
+    mark = xxhash.xxh3_128_hexdigest("\n".join([str(seed), *lines]).encode())
+    note = run / "data.txt"
+    if not note.is_file() or note.read_text(encoding="utf-8") != mark:
+        for name in ("checkpoint.safetensors", "trained.safetensors", "log.jsonl"):
+            (run / name).unlink(missing_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
+    note.write_text(mark, encoding="utf-8")
 
 
 def train_public(data: Path, out: Path, *, pairs: int | None = None) -> dict[str, float]:
