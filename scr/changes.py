@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, TypeAlias
 
-from scr.errors import Conflict, UnknownFact, UsageError
-from scr.facts import Fact, NewFact, new_id
+from scr.errors import Conflict, FactError, UnknownFact, UsageError
+from scr.facts import Fact, NewFact, format_time, new_id
 from scr.ledger import EventKind, Operation, Transaction
-from scr.scope.conflicts import ConflictDetector
+from scr.scope.conflicts import ConflictDetector, overlap
 
 OnConflict: TypeAlias = Literal["supersede", "keep", "reject"]
 
@@ -44,7 +45,7 @@ class Changes:
         self._transaction, self._detector, self._namespace = transaction, detector, namespace
 
     def insert(self, new: NewFact, on_conflict: OnConflict, rivals: Sequence[str] = ()) -> Added:
-        """Insert a fact, unless one with the same text is there.
+        """Insert a fact, unless one with the same text is there and holds as long.
 
         Args:
             new: the fact.
@@ -54,7 +55,8 @@ class Changes:
         Raises:
             Conflict: it contradicts a stored fact and ``on_conflict`` is ``reject``.
         """
-        if there := self._transaction.with_text(new.text):
+        same = self._transaction.with_text(new.text)
+        if there := next((one for one in same if _holds_as_long(one, new, self._transaction.at)), None):
             return Added(there, duplicate=True)
         fact = Fact(
             id=new_id(),
@@ -63,6 +65,10 @@ class Changes:
             **{name: getattr(new, name) for name in NewFact.__dataclass_fields__},
         )
         superseded = self._supersede(fact, rivals, on_conflict)
+        for one in same:
+            if one not in superseded and overlap(one, fact):
+                self._put("superseded", _ended(one, fact))
+                superseded.append(one)
         fact = replace(fact, supersedes=tuple(one.id for one in superseded))
         self._put("added", fact)
         return Added(fact, tuple(superseded))
@@ -72,9 +78,15 @@ class Changes:
 
         Raises:
             UnknownFact: it is not an active fact.
+            FactError: it would end before it begins.
         """
         old = self._active(fact_id)
         fact = _updated(old, new)
+        if fact.valid_from and fact.valid_to and fact.valid_to <= fact.valid_from:
+            raise FactError(
+                f"the fact would hold from {format_time(fact.valid_from)} to {format_time(fact.valid_to)}, which is "
+                "never: give both valid_from and valid_to"
+            )
         superseded = self._supersede(fact, rivals, "supersede")
         fact = replace(fact, supersedes=old.supersedes + tuple(one.id for one in superseded))
         self._put("updated", fact)
@@ -148,9 +160,29 @@ class Changes:
 def _updated(old: Fact, new: NewFact) -> Fact:
     values = {name: getattr(new, name) for name in NewFact.__dataclass_fields__}
     kept = {name: value for name, value in values.items() if value is not None}
-    if old.object and "object" not in kept and old.object.casefold() not in new.text.casefold():
+    if old.object and "object" not in kept and not _bears_out(new.text, old.object):
         kept["object"] = None
+    gone = [name for name in ("subject", "relation") if name not in kept and _is_gone(getattr(old, name), old, new)]
+    if gone:  # The text has come to speak of something else; what the old one answered is no word of it.
+        kept = dict.fromkeys([*gone, "question"]) | kept
     return replace(old, **kept)
+
+
+def _is_gone(value: str | None, old: Fact, new: NewFact) -> bool:
+    return value is not None and _bears_out(old.text, value) and not _bears_out(new.text, value)
+
+
+def _bears_out(text: str, value: str) -> bool:
+    return value.casefold() in text.casefold()
+
+
+def _holds_as_long(there: Fact, new: NewFact, now: datetime) -> bool:
+    """Whether a fact with the same text holds when the new one is to hold; one without dates is said of the present."""
+    if new.valid_from is None and new.valid_to is None:
+        return there.holds_at(now)
+    began = there.valid_from is None or there.valid_from <= (new.valid_from or now)
+    lasts = there.valid_to is None or (new.valid_to is not None and new.valid_to <= there.valid_to)
+    return began and lasts
 
 
 def _ended(old: Fact, new: Fact) -> Fact:

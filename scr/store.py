@@ -243,7 +243,7 @@ class FactStore:
             UnknownFact: there is none, or several start so.
         """
         if len(prefix) >= _SHORTEST_PREFIX:
-            found = self.ledger.ids_starting(prefix, 2)
+            found = self.ledger.ids_starting(prefix, self.namespace, 2)
             if len(found) == 1:
                 return found[0]
             if found:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scr.errors import Conflict, EncoderMismatch, UnknownFact, UsageError
+from scr.errors import Conflict, EncoderMismatch, FactError, UnknownFact, UsageError
 from scr.facts import NewFact
 from scr.store import FactStore, identify
 
@@ -91,6 +91,51 @@ def test_an_update_keeps_the_fields_that_still_hold(store: FactStore) -> None:
     new = store.update(old.id, NewFact("Ann lives in Rome.")).fact
     assert (new.id, new.created_at) == (old.id, old.created_at)
     assert (new.subject, new.relation, new.object, new.source) == ("Ann", "home", None, "letter")
+
+
+def test_an_update_drops_what_the_text_no_longer_speaks_of(store: FactStore) -> None:
+    stated = NewFact("The capital of France is Lyon.", "France", "capital", question="What is the capital of France?")
+    fact = store.update(store.add(stated).fact.id, NewFact("The capital of Spain is Seville.")).fact
+    assert (fact.subject, fact.relation, fact.question) == (None, "capital", None)
+    assert not store.add(NewFact("Lutetia is the seat.", "France", "capital", "Lutetia")).superseded
+    fact = store.update(fact.id, NewFact("The river of Spain is the Ebro.", question="Which river?")).fact
+    assert (fact.relation, fact.question) == (None, "Which river?")
+
+
+def test_an_update_cannot_make_a_fact_that_never_holds(store: FactStore) -> None:
+    old = store.add(NewFact.of({"text": "The mayor of Brest is Ann.", "valid_to": "2026-01-01"})).fact
+    with pytest.raises(FactError, match=r"from 2026-06-01.* to 2026-01-01.*give both"):
+        store.update(old.id, NewFact.of({"text": "The mayor of Brest is Bea.", "valid_from": "2026-06-01"}))
+    assert list(store.facts()) == [old]
+
+
+def test_a_fact_whose_time_is_over_can_be_stated_again(store: FactStore) -> None:
+    def ann(start: str | None, end: str | None) -> NewFact:
+        return NewFact.of({"text": "The mayor of Brest is Ann.", "valid_from": start, "valid_to": end})
+
+    question = ["Who is the mayor of Brest?"]
+    past = store.add(ann("2010-01-01", "2015-01-01")).fact
+    assert store.search(question, 5) == [[]]
+    assert store.add(ann("2010-01-01", "2015-01-01")).duplicate
+    second = store.add(ann("2020-01-01", "2021-01-01"))
+    assert (second.duplicate, second.superseded) == (False, ())  # two terms
+    now = store.add(ann("2021-01-01", None))
+    assert [one.fact.id for one in store.search(question, 5)[0]] == [now.fact.id]
+    assert store.add(ann(None, None)).fact.id == now.fact.id
+    longer = store.add(ann("2012-01-01", None))
+    assert {one.id for one in longer.superseded} == {past.id, second.fact.id, now.fact.id}
+    store.undo()
+    assert {one.id for one in store.facts()} == {past.id, second.fact.id, now.fact.id}
+
+
+def test_ids_of_another_namespace_are_not_met(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter(["abcd11111111", "abcd22222222"])
+    monkeypatch.setattr("scr.changes.new_id", lambda: next(made))
+    one, two = open_store(namespace="one"), open_store(namespace="two")
+    mine, theirs = (each.add(NewFact("Tea is green.")).fact for each in (one, two))
+    assert one.get("abcd") == mine
+    with pytest.raises(UnknownFact, match="no fact"):
+        one.get(theirs.id)
 
 
 def test_unknown_and_ambiguous_ids(store: FactStore) -> None:

@@ -167,6 +167,10 @@ class StoreMachine(RuleBasedStateMachine):
         updated = replace(old, **{key: value for key, value in asdict(new).items() if value is not None})
         if new.object is None and old.object and old.object.lower() not in new.text.lower():
             updated = replace(updated, object=None)
+        for key in ("subject", "relation"):
+            value = (getattr(old, key) or "").lower()
+            if getattr(new, key) is None and value in old.text.lower() and value not in new.text.lower():
+                updated = replace(updated, **{key: None})
         expected = model.contradicted(updated, but=fact_id)
         result = store.update(fact_id, new)
         assert result.fact.id == fact_id

@@ -80,8 +80,8 @@ class Transaction(Protocol):
         """The fact with this id, whatever its status."""
         ...
 
-    def with_text(self, text: str) -> Fact | None:
-        """The active fact of the namespace with exactly this text."""
+    def with_text(self, text: str) -> list[Fact]:
+        """The active facts of the namespace with exactly this text."""
         ...
 
     def with_statement(self, statement: str) -> list[Fact]:
@@ -129,8 +129,8 @@ class Ledger(Protocol):
         """The fact with this id, whatever its status."""
         ...
 
-    def ids_starting(self, prefix: str, limit: int) -> list[str]:
-        """Ids that start so."""
+    def ids_starting(self, prefix: str, namespace: str, limit: int) -> list[str]:
+        """Ids of the namespace's facts that start so."""
         ...
 
     def facts(self, namespace: str | None, *, every_status: bool = False, after: str | None = None) -> Iterator[Fact]:

@@ -106,8 +106,11 @@ class SQLiteLedger:
         rows = self._rows("SELECT state FROM facts WHERE id = ?", (fact_id,))
         return load(rows[0][0]) if rows else None
 
-    def ids_starting(self, prefix: str, limit: int) -> list[str]:
-        rows = self._rows("SELECT id FROM facts WHERE id >= ? AND id < ? LIMIT ?", (prefix, prefix + "~", limit))
+    def ids_starting(self, prefix: str, namespace: str, limit: int) -> list[str]:
+        rows = self._rows(
+            "SELECT id FROM facts WHERE id >= ? AND id < ? AND +namespace = ? LIMIT ?",
+            (prefix, prefix + "~", namespace, limit),
+        )
         return [str(row[0]) for row in rows]
 
     def facts(self, namespace: str | None, *, every_status: bool = False, after: str | None = None) -> Iterator[Fact]:

@@ -62,13 +62,13 @@ class SQLiteTransaction:
         row = self._db.execute("SELECT state FROM facts WHERE id = ?", (fact_id,)).fetchone()
         return load(row[0]) if row else None
 
-    def with_text(self, text: str) -> Fact | None:
+    def with_text(self, text: str) -> list[Fact]:
         # The plus signs keep SQLite from going through every active fact of the namespace instead.
-        row = self._db.execute(
-            "SELECT state FROM facts WHERE digest = ? AND +namespace = ? AND +status = 'active'",
+        rows = self._db.execute(
+            "SELECT state FROM facts WHERE digest = ? AND +namespace = ? AND +status = 'active' ORDER BY number",
             (text_digest(text), self._namespace),
-        ).fetchone()
-        return load(row[0]) if row else None
+        )
+        return [load(state) for (state,) in rows]
 
     def with_statement(self, statement: str) -> list[Fact]:
         rows = self._db.execute(

@@ -335,8 +335,8 @@ def test_looking_for_a_text_or_statement_does_not_go_through_every_fact(path: Pa
     steps: list[int] = []
     ledger._db().set_progress_handler(lambda: steps.append(1_000), 1_000)
     with ledger.write("add", "n", "tester") as transaction:
-        assert transaction.with_text("not there") is None
-        assert transaction.with_text(fact(2_999).text) == fact(2_999)
+        assert transaction.with_text("not there") == []
+        assert transaction.with_text(fact(2_999).text) == [fact(2_999)]
         assert transaction.with_statement("not\nthere") == []
     assert not steps, "SQLite chose the wrong index"
     ledger.close()
