@@ -108,6 +108,7 @@ class Kept:
         path = self._folder / f"{self._sought:05}.safetensors"
         self._sought += 1
         told = {"prompt": request.prompt, "answer": answer or request.target, "module": module, "config": str(config)}
+        told["rate"] = str(targets.rate_of(host, config))  # the configuration may leave it to the model
         if (known := _read(path, told)) and _stands(host, request, module, known.target):
             self._spared += known.seconds
             return known.target
@@ -153,7 +154,7 @@ def _read(path: Path, told: dict[str, str]) -> _Known | None:
         return None
     with safe_open(path, framework="pt") as file:
         found = file.metadata()
-        if any(found[name] != value for name, value in told.items()):
+        if any(found.get(name, value) != value for name, value in told.items()):  # files of old do not tell the rate
             return None
         target = targets.Target(file.get_tensor("start"), file.get_tensor("delta"), float(found["loss"]))
     return _Known(target, float(found["seconds"]))

@@ -90,8 +90,7 @@ def optimise(
     with still(host.network):
         start = host.states(rows_of(host.tokenizer, request, prefixes[:1]), [module])[module][1][0]
         delta = torch.zeros_like(start, requires_grad=True)
-        rate = layers_of(host.architecture).rate if config.rate is None else config.rate
-        adam = torch.optim.Adam([delta], lr=rate)
+        adam = torch.optim.Adam([delta], lr=rate_of(host, config))
         norm, own = start.norm(), objective.essence(host)
         for step in range(config.steps):
             surprise, essence = objective.of_delta(host, module, delta)
@@ -107,6 +106,11 @@ def optimise(
             with torch.no_grad():
                 delta.mul_((config.clamp * norm / delta.norm()).clamp(max=1))
     return Target(start, delta.detach(), float(loss.detach()))
+
+
+def rate_of(host: Host, config: TargetConfig) -> float:
+    """The learning rate that is set, or the model's default."""
+    return layers_of(host.architecture).rate if config.rate is None else config.rate
 
 
 @dataclass(frozen=True, slots=True)
