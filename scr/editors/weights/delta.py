@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,14 @@ class Delta:
         """A change of any rank."""
         return cls(whole=whole.detach().float())
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs and inputs."""
+        if self.whole is not None:
+            return len(self.whole), self.whole.shape[1]
+        assert self.left is not None and self.right is not None  # noqa: S101, PT018 (the one or the other)
+        return len(self.left), self.right.shape[1]
+
     def matrix(self) -> torch.Tensor:
         """The change as [outputs, inputs] in float64."""
         if self.whole is not None:
@@ -79,6 +88,7 @@ def save_deltas(path: Path, deltas: Mapping[str, Delta], method: str, base: str)
     Raises:
         EditError: it cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {
@@ -92,8 +102,11 @@ def save_deltas(path: Path, deltas: Mapping[str, Delta], method: str, base: str)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, made, {"scr": json.dumps({"format": _FORMAT, "method": method, "base": base})})
         made.replace(path)
-    except OSError as error:
-        raise EditError(f"cannot write {path} ({error.strerror or error}): choose another place") from error
+    except (OSError, SafetensorError) as error:  # the second where there is no room, or no leave to write
+        with suppress(OSError):
+            made.unlink()
+        reason = getattr(error, "strerror", None) or error
+        raise EditError(f"cannot write {path} ({reason}): choose another place") from error
 
 
 def load_deltas(path: Path) -> tuple[dict[str, Delta], str, str]:
@@ -113,7 +126,7 @@ def load_deltas(path: Path) -> tuple[dict[str, Delta], str, str]:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("scr", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
-    except (SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise EditError(f"{path} is damaged or no safetensors file ({error}): give one that scr saved") from error
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise EditError(f"{path} holds no edits of scr's: give a file that scr saved")
@@ -121,6 +134,17 @@ def load_deltas(path: Path) -> tuple[dict[str, Delta], str, str]:
     for name, tensor in tensors.items():
         parameter, _, part = name.rpartition(":")
         parts.setdefault(parameter, {})[part] = tensor
-    if not all({*found} in ({"left", "right"}, {"whole"}) for found in parts.values()):
-        raise EditError(f"{path} is incomplete: give a file that scr saved")
+    if not all(name.endswith(".weight") and _is_delta(found) for name, found in parts.items()):
+        raise EditError(f"{path} is incomplete or damaged: give a file that scr saved")
     return {name: Delta(**found) for name, found in parts.items()}, str(about.get("method")), str(about.get("base"))
+
+
+def _is_delta(parts: Mapping[str, torch.Tensor]) -> bool:
+    """Whether these are the parts of one, of the kind and shapes that are saved."""
+    import torch
+
+    if any(part.dim() != 2 or part.dtype != torch.float32 for part in parts.values()):
+        return False
+    if {*parts} == {"left", "right"}:
+        return parts["left"].shape[1] == len(parts["right"])
+    return {*parts} == {"whole"}

@@ -17,6 +17,8 @@ def export(network: Any, tokenizer: Any, folder: Path) -> None:
     """
     import shutil
 
+    from safetensors import SafetensorError
+
     target = refuse_used(folder)
     partial = target.with_name(target.name + ".partial")
     try:
@@ -30,8 +32,9 @@ def export(network: Any, tokenizer: Any, folder: Path) -> None:
         if target.exists():
             target.rmdir()
         partial.rename(target)
-    except OSError as error:
-        raise EditError(f"cannot write {folder} ({error.strerror or error}): choose another place") from error
+    except (OSError, SafetensorError) as error:  # the second where there is no room
+        reason = getattr(error, "strerror", None) or error
+        raise EditError(f"cannot write {folder} ({reason}): choose another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -65,7 +65,14 @@ def moments(host: Host, layers: Sequence[int], config: MomentsConfig) -> dict[in
     path = Path(corpus).expanduser()
     if not path.is_file():
         raise EditError(f"there is no text file {path} to take the model's usual keys from: correct the path")
+    longest = getattr(host.network.config, "max_position_embeddings", None)
+    if longest is not None and config.length > longest:
+        raise EditError(
+            f"windows of {config.length:,} tokens are more than the {longest:,} that {host.name} reads: "
+            "lower the setting length"
+        )
     from filelock import FileLock
+    from safetensors import SafetensorError
 
     folder = cache_folder() / "moments" / fingerprint(host.network)
     text = _hash_of(path)
@@ -79,15 +86,16 @@ def moments(host: Host, layers: Sequence[int], config: MomentsConfig) -> dict[in
             missing = {layer: name for layer, name in names.items() if not name.is_file()}
             if missing:
                 _compute(host, path, missing, config)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the second where there is no room
         raise StoreError(
-            f"cannot write the cache {folder} ({error.strerror or error}): make room there, or set SCR_CACHE"
+            f"cannot write the cache {folder} ({getattr(error, 'strerror', None) or error}): "
+            "make room there, or set SCR_CACHE"
         ) from error
     return {layer: _load(name)[0]["moment"].to(host.device) for layer, name in names.items()}
 
 
 def fingerprint(network: Any) -> str:
-    """A model's identity: its configuration and every one of its numbers, 16 hexadecimal digits."""
+    """A model's identity: its tensors' names, shapes, types and every one of their numbers, 16 hexadecimal digits."""
     import torch
     import xxhash
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, is_dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from scr.errors import UsageError
+
+_FROM_ZERO = {"contexts"}
+"""Whole numbers that may be 0; of the others there is at least one."""
+
+_ABOVE_ZERO = {"rate", "clamp", "bound"}
+"""Numbers that must be more than 0; the others may be 0, and none is negative."""
+
+_SHARES = {"share", "top", "shared"}
+"""Numbers that are 1 at most."""
 
 
 def configured(kind: type, option: str, method: str) -> Any:
@@ -59,15 +69,30 @@ def _read(kind: Any, name: str, value: str, method: str) -> Any:
     try:
         if bool in kinds:
             return {"true": True, "false": False}[value.lower()]
-        if value in kinds:
-            return value  # a literal
-        for plain in (int, float, Path):
+        if literals := [one for one in kinds if isinstance(one, str)]:
+            return literals[literals.index(value)]
+        for plain in (int, float):
             if plain in kinds:
-                return plain(value)
-        return _layers(value)
+                return _number(plain, name, value)
+        return Path(value) if Path in kinds else _layers(value)
     except (ValueError, KeyError):
         pass
     raise UsageError(f"the setting {name} of {method} cannot be {value!r}: see docs/editors.md for what it may be")
+
+
+def _number(kind: type[int] | type[float], name: str, value: str) -> int | float:
+    """A number that the setting may be.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = kind(value)
+    least = 1 if kind is int and name not in _FROM_ZERO else 0
+    if not isfinite(number) or number < least or (number == 0 and name in _ABOVE_ZERO):
+        raise ValueError(value)
+    if number > 1 and name in _SHARES:
+        raise ValueError(value)
+    return number
 
 
 def _layers(value: str) -> tuple[int, ...]:

@@ -45,6 +45,10 @@ class Patch:
         """
         if name not in self._matrices:
             raise EditError(f"the delta changes {name}, which is not declared: apply it to the model it was made for")
+        if delta.shape != (size := tuple(self._matrices[name].shape)):  # before it is multiplied out
+            raise EditError(
+                f"the change of {name} is {delta.shape} and the matrix {size}: apply it to the model it was made for"
+            )
         self._write(name, self._deltas[name].plus(delta) if name in self._deltas else delta)
 
     def matrix(self, name: str) -> torch.Tensor:
@@ -93,11 +97,6 @@ class Patch:
         if not total.is_finite():
             raise EditError(f"the change of {name} is not finite: this edit, or so many, are too much for the model")
         change = total.matrix().to(matrix.device)
-        if change.shape != matrix.shape:
-            raise EditError(
-                f"the change of {name} is {tuple(change.shape)} and the matrix {tuple(matrix.shape)}: "
-                "apply it to the model it was made for"
-            )
         new = (original.double() + change).to(matrix.dtype)
         if not bool(new.isfinite().all()):
             raise EditError(f"{name} would not be finite any more: this edit, or so many, are too much for the model")

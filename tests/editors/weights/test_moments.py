@@ -117,6 +117,22 @@ def test_a_missing_or_unreadable_text_gets_one_clear_line(host: Host, tmp_path: 
         assert "\n" not in str(raised.value)
 
 
+def test_windows_longer_than_the_model_reads_are_refused() -> None:
+    with pytest.raises(EditError, match=r"257 tokens are more than the 256 .* lower the setting length"):
+        moments(Host.of(tiny.engine("gpt2")), [0], replace(CONFIG, length=257))
+
+
+def test_a_cache_without_room_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors import SafetensorError
+
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(StoreError, match="No space left"):
+        moments(host, [0], CONFIG)
+
+
 def test_a_damaged_file_is_said(host: Host) -> None:
     moments(host, [0], CONFIG)
     (path,) = module.cache_folder().rglob("*.safetensors")
