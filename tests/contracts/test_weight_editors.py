@@ -41,7 +41,14 @@ EDITORS: dict[str, Callable[[Any], WeightEditor[Any]]] = {
     "kn": lambda engine: Kn(engine, KnConfig(contexts=1, steps=4)),
 }
 _OTHER_BUILDS = [
-    (name, build) for build in ("qwen2", "gpt2", "gptj", "gpt_neox") for name in ("rome", "memit", "ft-m", "lora", "kn")
+    *(
+        (name, build)
+        for build in ("qwen2", "gpt2", "gptj", "gpt_neox")
+        for name in ("rome", "memit", "ft-m", "lora", "kn")
+    ),
+    ("memit", "phi"),
+    ("memit", "phi3"),
+    ("lora", "phi3"),
 ]
 
 

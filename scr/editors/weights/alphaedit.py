@@ -25,7 +25,7 @@ from scr.editors.weights.layers import chosen, layers_of
 from scr.editors.weights.moments import MomentsConfig, moments
 from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
-from scr.editors.weights.spread import contexts, keys_of, spread, target_of
+from scr.editors.weights.spread import contexts, keys_of, refuse_bent, spread, target_of
 from scr.editors.weights.targets import TargetConfig
 from scr.engines import Engine
 from scr.errors import EditError
@@ -77,9 +77,8 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
 
     def begin(self) -> Update:
         """Write the contexts and find the null spaces, both of the unedited model; no keys are kept yet."""
-        import torch
-
         layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
+        refuse_bent(self.host, layers[-1])
         free = {
             layer: self._null_space(layer, moment)
             for layer, moment in moments(self.host, layers, self.config.moments).items()
@@ -94,10 +93,8 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
             seek = target_of(self.host, layers[-1], prefixes, self.config.target)
             spread(self.host, requests, layers, prefixes, seek, change, patch)
             new = {layer: keys_of(self.host, requests, layer, prefixes) for layer in layers}
-            for layer, keys in new.items():
-                kept[layer] = torch.cat([kept[layer], keys], 1) if layer in kept else keys
-                if kept[layer].shape[1] > len(keys):  # as many columns as rows say the same
-                    kept[layer] = torch.linalg.qr(kept[layer].T, mode="r").R.T
+            # At once: an update that is cut short keeps the keys of no layer.
+            kept.update({layer: joined(kept.get(layer), keys) for layer, keys in new.items()})
 
         return update
 
@@ -113,6 +110,14 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
     def _layers(self) -> tuple[int, ...]:
         architecture = self.host.architecture
         return chosen(self.config.layers, layers_of(architecture).several, architecture)
+
+
+def joined(kept: torch.Tensor | None, keys: torch.Tensor) -> torch.Tensor:
+    """Keys of earlier edits and of new ones, [inner, at most inner], of the same K Kᵀ as all of them."""
+    import torch
+
+    every = keys if kept is None else torch.cat([kept, keys], 1)
+    return every if every.shape[1] <= len(every) else torch.linalg.qr(every.T, mode="r").R.T
 
 
 def alphaedit_delta(

@@ -32,12 +32,14 @@ class Layout:
 
 LAYOUTS = (
     Layout(
-        "Llama, Mistral, Qwen, Phi-like",
+        "Llama, Mistral, Qwen-like",
         "model.layers",
         "mlp.down_proj",
         "self_attn.o_proj",
         ("self_attn.q_proj", "self_attn.v_proj"),
     ),
+    Layout("Phi-3-like", "model.layers", "mlp.down_proj", "self_attn.o_proj", ("self_attn.qkv_proj",)),
+    Layout("Phi-like", "model.layers", "mlp.fc2", "self_attn.dense", ("self_attn.q_proj", "self_attn.v_proj")),
     Layout("GPT-2-like", "transformer.h", "mlp.c_proj", "attn.c_proj", ("attn.c_attn",)),
     Layout("GPT-J-like", "transformer.h", "mlp.fc_out", "attn.out_proj", ("attn.q_proj", "attn.v_proj")),
     Layout(
@@ -76,7 +78,8 @@ class Architecture:
         for layout in LAYOUTS:
             blocks = _part(network, layout.blocks)
             names = (layout.down, layout.attention, *layout.projections)
-            if blocks is not None and len(blocks) and all(_part(blocks[0], name) is not None for name in names):
+            # All blocks: in mixtures of experts the first ones may be plain.
+            if blocks and all(_part(block, name) is not None for block in blocks for name in names):
                 break
         else:
             known = "; ".join(layout.family for layout in LAYOUTS)
@@ -84,7 +87,13 @@ class Architecture:
                 f"{type(network).__name__} is no architecture whose weights can be edited here: use a model "
                 f"that is built like one of these ({known}), or a method that leaves the weights alone"
             )
-        rows, columns = oriented(network, f"{layout.blocks}.0.{layout.down}").shape
+        sizes = {oriented(network, f"{layout.blocks}.{place}.{layout.down}").shape for place in range(len(blocks))}
+        if len(sizes) > 1:
+            raise EditError(
+                f"the MLPs of this {type(network).__name__} are not all of one size, which is not known here: "
+                "use a method that leaves the weights alone"
+            )
+        rows, columns = sizes.pop()
         return cls(layout, len(blocks), rows, columns)
 
     def block(self, layer: int) -> str:
@@ -133,7 +142,8 @@ def oriented(network: Any, module: str) -> torch.Tensor:
 
     part = network.get_submodule(module)
     weight: torch.Tensor | None = getattr(part, "weight", None)
-    if weight is None or weight.dim() != 2 or not weight.is_floating_point():
+    plain = (torch.float64, torch.float32, torch.bfloat16, torch.float16)  # in 8 bits a scale lies elsewhere
+    if weight is None or weight.dim() != 2 or weight.dtype not in plain:
         raise EditError(f"{module} is no matrix of floating-point numbers: load the model without quantisation")
     if isinstance(part, Conv1D):
         return weight.detach().T

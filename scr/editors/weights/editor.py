@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from scr.editors import Asked, Edit, EditReport, Prepared, Traits
+from scr.editors.weights.algebra import Factor, OfMoments
 from scr.editors.weights.delta import Delta, load_deltas, save_deltas
 from scr.editors.weights.export import export
 from scr.editors.weights.hooks import still
@@ -165,6 +167,11 @@ class WeightEditor(ABC, Generic[Config]):
             edited.restore()
             raise
         return edited
+
+    @cached_property
+    def factors(self) -> OfMoments[Factor]:
+        """Of the second moments, for methods that solve with them: kept from one application to the next."""
+        return OfMoments(Factor.of)
 
     @abstractmethod
     def tensors(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
 from scr.editors.weights.hooks import changed, still
 from scr.editors.weights.host import Host
-from scr.editors.weights.layers import chosen, layers_of
+from scr.editors.weights.layers import chosen_one, layers_of
 from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
 from scr.editors.weights.sequences import answer_ids, batch_of, row_of
@@ -125,7 +125,7 @@ class FtM(WeightEditor[FtConfig]):
 
     def _layer(self) -> int:
         architecture = self.host.architecture
-        return chosen(self.config.layers, (layers_of(architecture).tuned,), architecture)[0]
+        return chosen_one(self.config.layers, layers_of(architecture).tuned, architecture)
 
 
 class FtL(FtM):

@@ -67,8 +67,9 @@ class Host:
 
     @property
     def pad(self) -> int:
-        """A token to pad with; it is masked, so any will do."""
-        return int(self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0)
+        """A token to pad with; it is masked, so any that the model has will do."""
+        pad = int(self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0)
+        return pad if pad < len(self.network.get_input_embeddings().weight) else 0
 
     def states(self, rows: Sequence[Row], modules: Sequence[str]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """What goes into and comes out of modules at each row's subject.
@@ -122,7 +123,7 @@ class Host:
             batch = batch_of([Row(row, 0) for row in ids], self.pad, self.device)
             with torch.no_grad():
                 logits = self.network(**batch.inputs(), use_cache=False, logits_to_keep=1).logits[:, -1].float().cpu()
-            logits[:, barred] = -torch.inf
+            logits[:, barred[barred < logits.shape[1]]] = -torch.inf  # a tokenizer may know more than its model
             values, tokens = logits.topk(min(_LIKELIEST, logits.shape[1]))
             drawn = tokens.gather(1, torch.multinomial(values.softmax(1), 1, generator=noise))
             ids = [(*row, int(token)) for row, token in zip(ids, drawn, strict=True)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scr.editors.weights.architecture import Architecture
+from scr.errors import EditError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,17 @@ def chosen(given: Any, default: tuple[int, ...], architecture: Architecture) -> 
         EditError: the model has not all of them.
     """
     return architecture.check(tuple(given) if given is not None else default)
+
+
+def chosen_one(given: Any, default: int, architecture: Architecture) -> int:
+    """The one layer that was named, or the default one.
+
+    Raises:
+        EditError: the model has it not, or several are named.
+    """
+    layers = chosen(given, (default,), architecture)
+    if len(layers) > 1:
+        raise EditError(
+            f"this method edits one layer and {len(layers)} are named: name one, such as layers={layers[0]}"
+        )
+    return layers[0]

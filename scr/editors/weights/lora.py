@@ -129,7 +129,10 @@ class Lora(WeightEditor[LoraConfig]):
                     torch.manual_seed(_SEED)
                     peft.inject_adapter_in_model(settings, network)
                 adapters = {name: network.get_submodule(name) for name in modules}
-                yield adapters, [parameter for parameter in network.parameters() if parameter.requires_grad]
+                trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+                for parameter in trained:  # in float16 Adam's 1e-8 is 0, and A's first step, without a gradient, 0/0
+                    parameter.data = parameter.data.float()
+                yield adapters, trained
             finally:
                 for name, module in own.items():
                     parent, _, child = name.rpartition(".")

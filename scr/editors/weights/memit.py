@@ -15,16 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from scr.editors import Traits
-from scr.editors.weights.algebra import Factor, OfMoments, solve
+from scr.editors.weights.algebra import Factor, solve
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
 from scr.editors.weights.layers import chosen, layers_of
 from scr.editors.weights.moments import MomentsConfig, moments
 from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
-from scr.editors.weights.spread import Seek, contexts, spread, target_of
+from scr.editors.weights.spread import Seek, contexts, refuse_bent, spread, target_of
 from scr.editors.weights.targets import TargetConfig
-from scr.engines import Engine
 
 if TYPE_CHECKING:
     import torch
@@ -57,11 +56,6 @@ class Memit(WeightEditor[MemitConfig]):
     )
     settings: ClassVar[type] = MemitConfig
 
-    def __init__(self, engine: Engine, config: MemitConfig | None = None) -> None:
-        """See :class:`WeightEditor`."""
-        super().__init__(engine, config)
-        self._factors = OfMoments(Factor.of)
-
     def tensors(self) -> tuple[str, ...]:
         """The second matrices of the layers' MLPs."""
         return tuple(self.host.architecture.weight(layer) for layer in self._layers())
@@ -69,8 +63,9 @@ class Memit(WeightEditor[MemitConfig]):
     def begin(self) -> Update:
         """Write the contexts and take E[k kᵀ], both of the unedited model."""
         layers, prefixes = self._layers(), contexts(self.host, self.config.contexts)
+        refuse_bent(self.host, layers[-1])
         usual = {
-            layer: self._factors(layer, moment)
+            layer: self.factors(layer, moment)
             for layer, moment in moments(self.host, layers, self.config.moments).items()
         }
         weight = layers_of(self.host.architecture).weight if self.config.weight is None else self.config.weight

@@ -17,16 +17,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scr.editors import Traits
-from scr.editors.weights.algebra import Factor, OfMoments
+from scr.editors.weights.algebra import Factor
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
-from scr.editors.weights.layers import chosen, layers_of
+from scr.editors.weights.layers import chosen_one, layers_of
 from scr.editors.weights.moments import MomentsConfig, moments
 from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
 from scr.editors.weights.sequences import rows_of
 from scr.editors.weights.targets import TargetConfig, optimise
-from scr.engines import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,6 @@ class Rome(WeightEditor[RomeConfig]):
     settings: ClassVar[type] = RomeConfig
     averaged: ClassVar[bool] = False
 
-    def __init__(self, engine: Engine, config: RomeConfig | None = None) -> None:
-        """See :class:`WeightEditor`."""
-        super().__init__(engine, config)
-        self._factors = OfMoments(Factor.of)
-
     def tensors(self) -> tuple[str, ...]:
         """The second matrix of one MLP."""
         return (self.host.architecture.weight(self._layer()),)
@@ -76,7 +70,7 @@ class Rome(WeightEditor[RomeConfig]):
         prefixes = self._prefixes()
         covariance = None
         if self.config.covariance:
-            covariance = self._factors(layer, moments(host, [layer], self.config.moments)[layer])
+            covariance = self.factors(layer, moments(host, [layer], self.config.moments)[layer])
 
         def update(requests: Sequence[Request], patch: Patch) -> None:
             for request in requests:
@@ -104,9 +98,8 @@ class Rome(WeightEditor[RomeConfig]):
         return ["", *(text for length in (5, 10) for text in self.host.prefixes(length, count))] if count else [""]
 
     def _layer(self) -> int:
-        host = self.host
-        default = layers_of(host.architecture).one
-        return chosen(self.config.layers, (default,), host.architecture)[0]
+        architecture = self.host.architecture
+        return chosen_one(self.config.layers, layers_of(architecture).one, architecture)
 
 
 class RRome(Rome):

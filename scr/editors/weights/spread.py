@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from scr import progress
 from scr.editors.weights.delta import Delta
+from scr.editors.weights.hooks import changed
 from scr.editors.weights.host import Host
 from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
-from scr.editors.weights.sequences import rows_of
+from scr.editors.weights.sequences import row_of, rows_of
 from scr.editors.weights.targets import TargetConfig, optimise
+from scr.errors import EditError
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +36,35 @@ LENGTH = 10
 def contexts(host: Host, count: int) -> list[str]:
     """The empty context, and so many of the model's own."""
     return ["", *(host.prefixes(LENGTH, count) if count else [])]
+
+
+def refuse_bent(host: Host, layer: int) -> None:
+    """Refuse a model in which what an MLP's second matrix gives is normed or scaled on its way to the residual stream.
+
+    Residuals of that stream are what the matrix is to give (eq. 14); in Gemma 2 or Granite it would give others.
+
+    Raises:
+        EditError: the model is one.
+    """
+    import torch
+
+    row, block = row_of(host.tokenizer, "It is so"), host.architecture.block(layer)
+    before = host.states([row], [block])[block][1][0]
+    step = torch.full_like(before, float(before.abs().mean()))
+
+    def add(_: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        output = output.clone()
+        output[:, row.subject] += step.to(output.dtype)
+        return output
+
+    with changed(host.network, {host.architecture.down(layer): add}):
+        after = host.states([row], [block])[block][1][0]
+    # The median: a few components are so large that a coarse type rounds more than the step away.
+    if not float((after - before - step).abs().median()) <= 0.1 * float(step[0]):
+        raise EditError(
+            f"{host.name} norms or scales what its MLPs give, so that this method would miss its targets: "
+            "use rome, ft-m or lora"
+        )
 
 
 def keys_of(host: Host, requests: Sequence[Request], layer: int, prefixes: Sequence[str]) -> torch.Tensor:

@@ -10,7 +10,7 @@ from scr.errors import EditError
 
 from . import tiny
 
-BUILDS = ["llama", "qwen2", "gpt2", "gptj", "gpt_neox"]
+BUILDS = ["llama", "qwen2", "phi", "phi3", "gpt2", "gptj", "gpt_neox"]
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -44,6 +44,30 @@ def test_an_unknown_architecture_gets_one_clear_line() -> None:
     with pytest.raises(EditError, match="OPTForCausalLM is no architecture") as raised:
         Architecture.of(transformers.AutoModelForCausalLM.from_config(config))
     assert "\n" not in str(raised.value)
+
+
+def test_a_mixture_of_experts_whose_first_block_is_plain_is_refused() -> None:
+    import transformers
+
+    config = transformers.Qwen3MoeConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, head_dim=8,
+        num_key_value_heads=2, mlp_only_layers=[0], num_experts=2, num_experts_per_tok=1, moe_intermediate_size=8,
+    )  # fmt: skip
+    with pytest.raises(EditError, match="Qwen3MoeForCausalLM is no architecture"):
+        Architecture.of(transformers.AutoModelForCausalLM.from_config(config))
+
+
+def test_matrices_of_8_bits_and_of_several_sizes_are_refused() -> None:
+    import torch
+
+    network = tiny.network()
+    down = network.model.layers[2].mlp.down_proj
+    down.weight = torch.nn.Parameter(down.weight.detach().to(torch.float8_e4m3fn), requires_grad=False)
+    with pytest.raises(EditError, match="without quantisation"):
+        Architecture.of(network)
+    network.model.layers[2].mlp.down_proj = torch.nn.Linear(40, 32)
+    with pytest.raises(EditError, match="not all of one size"):
+        Architecture.of(network)
 
 
 @pytest.mark.parametrize("layers", [(3,), (-1,), (), (1, 0), (1, 1)])

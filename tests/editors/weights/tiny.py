@@ -47,6 +47,14 @@ def network(build: str = "llama", seed: int = 0, layers: int = 3) -> Any:
     config = {
         "llama": lambda: transformers.LlamaConfig(**common, **wide, num_attention_heads=4, num_key_value_heads=2),
         "qwen2": lambda: transformers.Qwen2Config(**common, **wide, num_attention_heads=4, num_key_value_heads=2),
+        "phi": lambda: transformers.PhiConfig(**common, **wide, num_attention_heads=4),
+        "phi3": lambda: transformers.Phi3Config(**common, **wide, num_attention_heads=4, num_key_value_heads=2),
+        "gemma2": lambda: transformers.Gemma2Config(
+            **common, **wide, num_attention_heads=4, num_key_value_heads=2, head_dim=8
+        ),
+        "granite": lambda: transformers.GraniteConfig(
+            **common, **wide, num_attention_heads=4, num_key_value_heads=2, residual_multiplier=0.2
+        ),
         "gpt2": lambda: transformers.GPT2Config(**common, **gpt),
         "gptj": lambda: transformers.GPTJConfig(**common, **gpt, rotary_dim=4),
         "gpt_neox": lambda: transformers.GPTNeoXConfig(**common, **wide, num_attention_heads=4),
