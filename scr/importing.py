@@ -148,7 +148,9 @@ class _Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield start, [], self.flaw or f"not CSV ({error}): check its quotes"
+                # A quote that is never closed takes the rest of the file with it, which --skip-bad leaves out too.
+                taken = f", and so the lines up to {self.number:,}" if self.number > start else ""
+                yield start, [], self.flaw or f"not CSV ({error}){taken}: check its quotes"
             else:
                 if values or self.flaw:
                     yield start, values, self.flaw

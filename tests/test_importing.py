@@ -154,7 +154,7 @@ def test_a_quote_that_is_never_closed() -> None:
     assert good(lines) == [(2, "Before.")]
     ((number, reason),) = bad(lines)
     assert number == 3
-    assert "check its quotes" in reason
+    assert "the lines up to 4: check its quotes" in reason
 
 
 @pytest.mark.parametrize(
