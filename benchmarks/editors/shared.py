@@ -21,15 +21,15 @@ _SAME = 1e-3
 
 @dataclass(slots=True)
 class _Known:
-    """A target, the seconds it took, and the most memory of the application that sought it."""
+    """Targets, the seconds they took, and the most memory of the application that sought them."""
 
-    target: targets.Target
+    targets: list[targets.Target]
     seconds: float
     peak_mib: float = 0.0
 
 
 class Targets:
-    """Targets of the latest edit, and what they cost.
+    """Targets of the latest edits, and what they cost.
 
     ROME and R-ROME, and MEMIT, CoME and (with the same settings) AlphaEdit, seek the same vector in the same way, and
     it takes most of their time. What an application is spared is added to its cost.
@@ -37,7 +37,7 @@ class Targets:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._prompt = ""
+        self._requests: tuple[Request, ...] = ()
         self._known: dict[Any, _Known] = {}
         self._sought: list[_Known] = []
         self._found: list[_Known] = []
@@ -45,24 +45,24 @@ class Targets:
     def optimise(
         self,
         host: Host,
-        request: Request,
+        requests: Sequence[Request],
         module: str,
         prefixes: Sequence[str],
         config: targets.TargetConfig,
-        answer: str | None = None,
-    ) -> targets.Target:
+        answers: Sequence[str] | None = None,
+    ) -> list[targets.Target]:
         """As :func:`scr.editors.weights.targets.optimise`; the model must not carry edits."""
-        if request.prompt != self._prompt:
-            self._prompt, self._known = request.prompt, {}
-        key = (host.name, request, module, tuple(prefixes), config, answer)
+        if tuple(requests) != self._requests:
+            self._requests, self._known = tuple(requests), {}
+        key = (host.name, module, tuple(prefixes), config, tuple(answers or ()))
         if key in self._known:
             self._found.append(self._known[key])
         else:
             began = time.perf_counter()
-            target = targets.optimise(host, request, module, prefixes, config, answer)
-            self._known[key] = _Known(target, time.perf_counter() - began)
+            found = targets.optimise(host, requests, module, prefixes, config, answers)
+            self._known[key] = _Known(found, time.perf_counter() - began)
             self._sought.append(self._known[key])
-        return self._known[key].target
+        return self._known[key].targets
 
     def charged(self, cost: dict[str, Any]) -> dict[str, Any]:
         """What the latest application would have cost without the targets that it found here."""
@@ -98,24 +98,37 @@ class Kept:
     def optimise(
         self,
         host: Host,
+        requests: Sequence[Request],
+        module: str,
+        prefixes: Sequence[str],
+        config: targets.TargetConfig,
+        answers: Sequence[str] | None = None,
+    ) -> list[targets.Target]:
+        """As :func:`scr.editors.weights.targets.optimise`, of one edit after the other."""
+        wanted = answers or [request.target for request in requests]
+        pairs = zip(requests, wanted, strict=True)
+        return [self._one(host, request, module, prefixes, config, answer) for request, answer in pairs]
+
+    def _one(
+        self,
+        host: Host,
         request: Request,
         module: str,
         prefixes: Sequence[str],
         config: targets.TargetConfig,
-        answer: str | None = None,
+        answer: str,
     ) -> targets.Target:
-        """As :func:`scr.editors.weights.targets.optimise`."""
         path = self._folder / f"{self._sought:05}.safetensors"
         self._sought += 1
-        told = {"prompt": request.prompt, "answer": answer or request.target, "module": module, "config": str(config)}
+        told = {"prompt": request.prompt, "answer": answer, "module": module, "config": str(config)}
         told["rate"] = str(targets.rate_of(host, config))  # the configuration may leave it to the model
-        if (known := _read(path, told)) and _stands(host, request, module, known.target):
+        if (known := _read(path, told)) and _stands(host, request, module, known.targets[0]):
             self._spared += known.seconds
-            return known.target
+            return known.targets[0]
         began = time.perf_counter()
-        target = targets.optimise(host, request, module, prefixes, config, answer)
-        _write(path, told, _Known(target, time.perf_counter() - began))
-        return target
+        found = targets.optimise(host, [request], module, prefixes, config, [answer])
+        _write(path, told, _Known(found, time.perf_counter() - began))
+        return found[0]
 
     def charged(self, cost: dict[str, Any]) -> dict[str, Any]:
         """What the latest application would have cost without the targets that were kept; its memory is not known."""
@@ -157,7 +170,7 @@ def _read(path: Path, told: dict[str, str]) -> _Known | None:
         if any(found.get(name, value) != value for name, value in told.items()):  # files of old do not tell the rate
             return None
         target = targets.Target(file.get_tensor("start"), file.get_tensor("delta"), float(found["loss"]))
-    return _Known(target, float(found["seconds"]))
+    return _Known([target], float(found["seconds"]))
 
 
 def _write(path: Path, told: dict[str, str], known: _Known) -> None:
@@ -165,6 +178,7 @@ def _write(path: Path, told: dict[str, str], known: _Known) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_suffix(".part")
-    tensors = {"start": known.target.start.contiguous(), "delta": known.target.delta.contiguous()}
-    save_file(tensors, made, told | {"loss": str(known.target.loss), "seconds": str(known.seconds)})
+    (target,) = known.targets
+    tensors = {"start": target.start.contiguous(), "delta": target.delta.contiguous()}
+    save_file(tensors, made, told | {"loss": str(target.loss), "seconds": str(known.seconds)})
     made.replace(path)

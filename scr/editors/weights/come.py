@@ -57,17 +57,20 @@ class Come(Memit):
     settings: ClassVar[type] = ComeConfig
 
     def _seek(self, prefixes: Sequence[str]) -> Seek:
+        import torch
+
         config = self.config
         assert isinstance(config, ComeConfig)  # noqa: S101 (it is made of `settings`)
         module = self.host.architecture.block(self._layers()[-1])
         # The old answer is sought for half as long: the model all but gives it already.
         brief = replace(config.target, steps=max(1, config.target.steps // 2))
 
-        def seek(request: Request) -> torch.Tensor:
-            old = request.old or _own_answer(self.host, request)
-            new = optimise(self.host, request, module, prefixes, config.target)
-            outdated = optimise(self.host, request, module, prefixes, brief, old).delta
-            return come_target(new.start, new.delta, outdated, config.share, config.top)
+        def seek(requests: Sequence[Request]) -> torch.Tensor:
+            old = [request.old or _own_answer(self.host, request) for request in requests]
+            new = optimise(self.host, requests, module, prefixes, config.target)
+            outdated = optimise(self.host, requests, module, prefixes, brief, old)
+            pairs = zip(new, outdated, strict=True)
+            return torch.stack([come_target(a.start, a.delta, b.delta, config.share, config.top) for a, b in pairs])
 
         return seek
 

@@ -83,7 +83,7 @@ class Rome(WeightEditor[RomeConfig]):
         host, layer = self.host, self._layer()
         module = host.architecture.down(layer)
         keys, values = host.states(rows_of(host.tokenizer, request, prefixes), [module])[module]
-        target = optimise(host, request, module, prefixes, self.config.target)
+        (target,) = optimise(host, [request], module, prefixes, self.config.target)
         mean, key, value = keys.double().mean(0), keys[0].double(), values[0].double()
         if self.averaged:
             # What a matrix (and its bias) gives for a mean of keys is the mean of what it gives for each.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from scr import progress
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.hooks import changed
 from scr.editors.weights.host import Host
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 Solve: TypeAlias = "Callable[[int, torch.Tensor, torch.Tensor], Delta]"
 """From a layer, keys and residuals, the change of its matrix."""
 
-Seek: TypeAlias = "Callable[[Request], torch.Tensor]"
-"""Finds the state z of an edit."""
+Seek: TypeAlias = "Callable[[Sequence[Request]], torch.Tensor]"
+"""Finds the states z of edits [edits, hidden]."""
 
 LENGTH = 10
 """Tokens of a context of the model's own."""
@@ -81,9 +80,11 @@ def keys_of(host: Host, requests: Sequence[Request], layer: int, prefixes: Seque
 
 
 def target_of(host: Host, layer: int, prefixes: Sequence[str], config: TargetConfig) -> Seek:
-    """The function that finds z for an edit."""
+    """The function that finds z of edits."""
+    import torch
+
     module = host.architecture.block(layer)
-    return lambda request: optimise(host, request, module, prefixes, config).value
+    return lambda requests: torch.stack([one.value for one in optimise(host, requests, module, prefixes, config)])
 
 
 def spread(
@@ -102,18 +103,11 @@ def spread(
         requests: the edits.
         layers: in ascending order; z stands after the last of them.
         prefixes: contexts before the prompts.
-        seek: finds z of an edit.
+        seek: finds z of the edits.
         solve: from a layer, keys [inner, edits] and residuals [hidden, edits], the change of its matrix.
         patch: receives the changes.
     """
-    import torch
-
-    found = []
-    with progress.bar("targets", len(requests)) as advance:
-        for request in requests:
-            found.append(seek(request).double())
-            advance(1)
-    targets = torch.stack(found)
+    targets = seek(requests).double()
     module = host.architecture.block(layers[-1])
     bare = [row for request in requests for row in rows_of(host.tokenizer, request, prefixes[:1])]
     for place, layer in enumerate(layers):

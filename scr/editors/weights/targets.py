@@ -7,19 +7,23 @@ where the vector stands: the output of one MLP, or the residual stream after a b
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scr import progress
 from scr.editors.weights.hooks import changed, still
 from scr.editors.weights.host import Host
 from scr.editors.weights.layers import layers_of
 from scr.editors.weights.requests import Request
-from scr.editors.weights.sequences import Batch, answer_ids, batch_of, essence_of, rows_of
+from scr.editors.weights.sequences import Batch, Row, answer_ids, batch_of, essence_of, rows_of
 from scr.errors import EditError
 
 if TYPE_CHECKING:
     import torch
+
+TOGETHER = 128
+"""Most tokens that edits which share a pass may have from their subjects on; memory grows with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +68,41 @@ class Target:
 
 
 def optimise(
-    host: Host, request: Request, module: str, prefixes: Sequence[str], config: TargetConfig, answer: str | None = None
-) -> Target:
-    """Find what the module must give at the subject's last token for the model to answer so.
+    host: Host,
+    requests: Sequence[Request],
+    module: str,
+    prefixes: Sequence[str],
+    config: TargetConfig,
+    answers: Sequence[str] | None = None,
+) -> list[Target]:
+    """Find what the module must give at each subject's last token for the model to answer so, each edit on its own.
 
     The loss is the mean negative log-likelihood of the answer over the contexts, with the divergence from the model's
     own answer to "SUBJECT is a" and the norm of the change as penalties.
 
-    What stands before the subject's last token cannot depend on the vector, so it is computed once.
+    What stands before a subject's last token cannot depend on the vector, so it is computed once. Edits share passes of
+    the model, as many as ``TOGETHER`` allows; none sees another.
 
     Args:
         host: the model.
-        request: the edit.
+        requests: the edits.
         module: whose output is replaced.
-        prefixes: contexts before the prompt; the first must be empty.
+        prefixes: contexts before the prompts; the first must be empty.
         config: how it is sought.
-        answer: what the model shall say; None is the request's target.
+        answers: what the model shall say to each; None are the requests' targets.
 
     Raises:
-        EditError: it came out as not-a-number.
+        EditError: one came out as not-a-number.
     """
-    import torch
-
-    objective = _Objective.of(host, request, prefixes, answer or request.target)
-    with still(host.network):
-        start = host.states(rows_of(host.tokenizer, request, prefixes[:1]), [module])[module][1][0]
-        delta = torch.zeros_like(start, requires_grad=True)
-        adam = torch.optim.Adam([delta], lr=rate_of(host, config))
-        norm, own = start.norm(), objective.essence(host)
-        for step in range(config.steps):
-            surprise, essence = objective.of_delta(host, module, delta)
-            gap = torch.nn.functional.kl_div(own, essence, log_target=True, reduction="sum")
-            loss = surprise + config.divergence * gap + config.decay * delta.norm() / norm**2
-            if not torch.isfinite(loss):
-                raise EditError(f"no target was found for {request.prompt[:60]!r}: lower the learning rate")
-            if loss < config.enough or step == config.steps - 1:
-                break
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            with torch.no_grad():
-                delta.mul_((config.clamp * norm / delta.norm()).clamp(max=1))
-    return Target(start, delta.detach(), float(loss.detach()))
+    if answers is None:
+        answers = [request.target for request in requests]
+    edits = [_Edit.of(host, *pair, prefixes) for pair in zip(requests, answers, strict=True)]
+    found: dict[int, Target] = {}
+    with progress.bar("targets", len(edits) if len(edits) > 1 else None) as advance, still(host.network):
+        for places in _together(edits):
+            found |= zip(places, _sought(host, [edits[place] for place in places], module, config), strict=True)
+            advance(len(places))
+    return [found[place] for place in range(len(edits))]
 
 
 def rate_of(host: Host, config: TargetConfig) -> float:
@@ -114,63 +111,139 @@ def rate_of(host: Host, config: TargetConfig) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class _Edit:
+    """An edit in tokens.
+
+    Attributes:
+        request: as it was asked for.
+        bare: the prompt alone.
+        rows: the prompt after each context, with the answer but for its last token; then the essence.
+        answer: the answer's tokens.
+    """
+
+    request: Request
+    bare: Row
+    rows: tuple[Row, ...]
+    answer: tuple[int, ...]
+
+    @classmethod
+    def of(cls, host: Host, request: Request, answer: str, prefixes: Sequence[str]) -> _Edit:
+        ids = answer_ids(host.tokenizer, request.prompt, answer)
+        bare, *others = rows_of(host.tokenizer, request, prefixes)
+        rows = [row.then(ids[:-1]) for row in (bare, *others)]
+        return cls(request, bare, (*rows, essence_of(host.tokenizer, request)), tuple(ids))
+
+    @property
+    def tail(self) -> int:
+        """Tokens of a row from the subject's last on, which each pass computes."""
+        return max(len(row.ids) - row.subject for row in self.rows)
+
+
+def _together(edits: Sequence[_Edit]) -> Iterator[list[int]]:
+    """Places of edits that share passes: of similar length, within ``TOGETHER``."""
+    places: list[int] = []
+    for place in sorted(range(len(edits)), key=lambda place: edits[place].tail):
+        if places and (len(places) + 1) * len(edits[place].rows) * edits[place].tail > TOGETHER:
+            yield places
+            places = []
+        places.append(place)
+    if places:
+        yield places
+
+
+def _sought(host: Host, edits: Sequence[_Edit], module: str, config: TargetConfig) -> list[Target]:
+    """Targets of edits that share passes."""
+    import torch
+
+    objective = _Objective.of(host, edits)
+    start = host.states([edit.bare for edit in edits], [module])[module][1]
+    delta = torch.zeros_like(start, requires_grad=True)
+    adam = torch.optim.Adam([delta], lr=rate_of(host, config))  # each component by itself: edits do not meet
+    norm, own = start.norm(dim=1), objective.essence(host)
+    going, losses = torch.ones_like(norm, dtype=torch.bool), torch.zeros_like(norm)
+    for step in range(config.steps):
+        surprise, essence = objective.of_delta(host, module, delta)
+        gap = torch.nn.functional.kl_div(own, essence, log_target=True, reduction="none").sum(1)
+        loss = surprise + config.divergence * gap + config.decay * delta.norm(dim=1) / norm**2
+        for edit in (edits[place] for place in (~loss.isfinite()).nonzero()[:1]):
+            raise EditError(f"no target was found for {edit.request.prompt[:60]!r}: lower the learning rate")
+        losses = torch.where(going, loss.detach(), losses)
+        going &= losses >= config.enough
+        if not going.any() or step == config.steps - 1:
+            break
+        adam.zero_grad()
+        loss.sum().backward()
+        before = delta.detach().clone()
+        adam.step()
+        with torch.no_grad():
+            delta.mul_((config.clamp * norm / delta.norm(dim=1)).clamp(max=1)[:, None])
+            delta[~going] = before[~going]
+    return [Target(*one) for one in zip(start, delta.detach(), losses.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
 class _Objective:
-    """The prompts of one edit as a batch, those of the answer first and that of the essence last.
+    """The rows of edits as a batch, edit by edit, in each the essence last.
 
     Attributes:
         batch: all rows, which end together.
-        answer: the answer's tokens [t].
-        begin: the first column that a change at the subject can reach.
+        rows: of an edit.
+        wanted: the answers' tokens, ending together [edits, t].
+        counted: 1 / tokens of its answer where one stands, else 0 [edits, t].
+        begin: the first column that a change at a subject can reach.
         past: the model's cache for the columns before.
     """
 
     batch: Batch
-    answer: torch.Tensor
+    rows: int
+    wanted: torch.Tensor
+    counted: torch.Tensor
     begin: int
     past: Any
 
     @classmethod
-    def of(cls, host: Host, request: Request, prefixes: Sequence[str], answer: str) -> _Objective:
+    def of(cls, host: Host, edits: Sequence[_Edit]) -> _Objective:
         import torch
 
-        ids = answer_ids(host.tokenizer, request.prompt, answer)
-        rows = [row.then(ids[:-1]) for row in rows_of(host.tokenizer, request, prefixes)]
-        batch = batch_of([*rows, essence_of(host.tokenizer, request)], host.pad, host.device)
+        batch = batch_of([row for edit in edits for row in edit.rows], host.pad, host.device)
+        answers = batch_of([Row(edit.answer, 0) for edit in edits], host.pad, host.device)
         begin, past = int(batch.subject.min()), None
         if begin:
             with torch.no_grad():
                 before = {name: tensor[:, :begin] for name, tensor in batch.inputs().items()}
                 past = host.network(**before, use_cache=True, logits_to_keep=1).past_key_values
-        return cls(batch, torch.tensor(ids, device=host.device), begin, past)
+        counted = answers.mask / answers.mask.sum(1, keepdim=True)
+        return cls(batch, len(edits[0].rows), answers.ids, counted, begin, past)
 
     def essence(self, host: Host) -> torch.Tensor:
-        """Log-probabilities of the model's own at the prompt of the essence [vocabulary]."""
+        """Log-probabilities of the model's own at the prompts of the essence [edits, vocabulary]."""
         import torch
 
         with torch.no_grad():
-            return self._logits(host)[-1, -1].log_softmax(0)
+            return self._logits(host)[:, -1, -1].log_softmax(1)
 
     def of_delta(self, host: Host, module: str, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Surprise at the answer [], and log-probabilities at the essence, with the vector added."""
+        """Surprise at the answers [edits], and log-probabilities at the essence, with the vectors added."""
         where = self.batch.subject - self.begin
 
         def add(_: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
             output = output.clone()
-            output[range(len(where)), where] += delta.to(output.dtype)
+            output[range(len(where)), where] += delta.to(output.dtype).repeat_interleave(self.rows, 0)
             return output
 
         with changed(host.network, {module: add}):
             logits = self._logits(host)
-        said = logits[:-1].log_softmax(2)
-        wanted = self.answer.expand(len(said), -1).unsqueeze(2)
-        return -said.gather(2, wanted).mean(), logits[-1, -1].log_softmax(0)
+        said = logits[:, :-1].log_softmax(3)
+        wanted = self.wanted[:, None, :, None].expand(*said.shape[:3], 1)
+        surprise = -(said.gather(3, wanted)[..., 0].mean(1) * self.counted).sum(1)
+        return surprise, logits[:, -1, -1].log_softmax(1)
 
     def _logits(self, host: Host) -> torch.Tensor:
-        """At the columns that predict the answer [rows, t, vocabulary]."""
-        last = len(self.answer)
+        """At the columns that predict the answers [edits, rows of each, t, vocabulary]."""
+        edits, last = self.wanted.shape
         # A pass extends the cache that it is given.
         past = copy.deepcopy(self.past)
         given = self.batch.inputs(self.begin)
         output = host.network(**given, past_key_values=past, use_cache=past is not None, logits_to_keep=last)
         logits: torch.Tensor = output.logits[:, -last:].float()
-        return logits
+        return logits.view(edits, self.rows, last, -1)

@@ -35,12 +35,12 @@ def test_rome_gives_the_value_for_the_key(method: type[Rome], build: str) -> Non
     host, (request,) = editor.host, check(tiny.EDITS[:1], tiny.tokenizer(), subject=True)
     prefixes, module = editor._prefixes(), host.architecture.down(1)
     assert len(prefixes) == 5
-    wanted = optimise(host, request, module, prefixes, ROME.target).value
+    (target,) = optimise(host, [request], module, prefixes, ROME.target)
     rows = rows_of(host.tokenizer, request, prefixes)
     with editor.apply(tiny.EDITS[:1]):
         given = host.states(rows, [module])[module][1]
     value = given.mean(0) if method.averaged else given[0]
-    assert (value - wanted).norm() <= 1e-4 * wanted.norm()
+    assert (value - target.value).norm() <= 1e-4 * target.value.norm()
 
 
 def test_rome_changes_the_usual_values_least() -> None:
@@ -71,10 +71,7 @@ def test_memit_solves_its_normal_equations() -> None:
     host, requests = editor.host, check(tiny.EDITS, tiny.tokenizer(), subject=True)
     prefixes = contexts(host, 5)
     keys = keys_of(host, requests, 1, prefixes)
-    seek, module = target_of(host, 1, prefixes, SEEK), host.architecture.block(1)
-    import torch
-
-    targets = torch.stack([seek(request).double() for request in requests])
+    targets, module = target_of(host, 1, prefixes, SEEK)(requests).double(), host.architecture.block(1)
     states = host.states([row_of(host.tokenizer, r.prompt, r.start, r.end) for r in requests], [module])[module][1]
     residuals = (targets - states.double()).T
     usual = 2.0 * moments(host, [1], MOMENTS)[1].double()
@@ -90,7 +87,7 @@ def test_memit_spreads_what_is_missing_over_its_layers() -> None:
     config = MemitConfig(layers=(0, 1), contexts=0, weight=1e-6, target=SEEK, moments=MOMENTS)
     editor = Memit(tiny.engine(), config)
     host, (request,) = editor.host, check(tiny.EDITS[:1], tiny.tokenizer(), subject=True)
-    wanted, module = target_of(host, 1, [""], SEEK)(request), host.architecture.block(1)
+    (wanted,), module = target_of(host, 1, [""], SEEK)([request]), host.architecture.block(1)
     row = rows_of(host.tokenizer, request, [""])
     with editor.apply(tiny.EDITS[:1]) as edited:
         given = host.states(row, [module])[module][1][0]

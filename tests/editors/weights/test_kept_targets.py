@@ -28,14 +28,14 @@ def test_a_target_is_used_again_unless_it_was_sought_at_another_rate(
     (request,) = check(tiny.EDITS[:1], tiny.tokenizer(), subject=True)
     own = targets.optimise
 
-    def counted(*given: object) -> targets.Target:
+    def counted(*given: object) -> list[targets.Target]:
         sought.append(1)
         return own(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(targets, "optimise", counted)
 
     def seek(config: TargetConfig = _CONFIG) -> int:
-        shared.Kept(tmp_path).optimise(host, request, host.architecture.block(1), [""], config)
+        shared.Kept(tmp_path).optimise(host, [request], host.architecture.block(1), [""], config)
         return len(sought)
 
     assert [seek(), seek()] == [1, 1]

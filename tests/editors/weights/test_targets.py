@@ -4,36 +4,59 @@ from __future__ import annotations
 
 import pytest
 
+from scr.editors.weights import targets
 from scr.editors.weights.hooks import changed
 from scr.editors.weights.host import Host
 from scr.editors.weights.requests import check
 from scr.editors.weights.sequences import batch_of, essence_of, rows_of
-from scr.editors.weights.targets import TargetConfig, _Objective, optimise
+from scr.editors.weights.targets import TargetConfig, _Edit, _Objective, optimise
 
 from . import tiny
 
 
 @pytest.mark.parametrize("build", ["llama", "qwen2", "gpt2", "gptj", "gpt_neox"])
-@pytest.mark.parametrize("place", [0, 1])
-def test_what_is_computed_once_changes_nothing(build: str, place: int) -> None:
-    """The loss with the cache of what stands before the subject equals the one of whole passes."""
+def test_what_is_computed_once_and_together_changes_nothing(build: str) -> None:
+    """The losses, with the cache of what stands before the subjects, equal those of whole passes of one row each."""
     import torch
 
     host = Host.of(tiny.engine(build))
-    request = check(tiny.EDITS, tiny.tokenizer(), subject=True)[place]
+    requests = check(tiny.EDITS, tiny.tokenizer(), subject=True)
     prefixes, module = ["", "Because of it. ", "It is so, you see. "], host.architecture.block(1)
-    objective = _Objective.of(host, request, prefixes, " Mirrow on Sea")
+    answers = [" Mirrow on Sea", *(request.target for request in requests[1:])]
+    edits = [_Edit.of(host, *pair, prefixes) for pair in zip(requests, answers, strict=True)]
+    assert len({len(edit.answer) for edit in edits}) > 1
+    objective = _Objective.of(host, edits)
     assert objective.begin > 0
-    delta = torch.randn(32, generator=torch.Generator().manual_seed(1))
-    loss, essence = objective.of_delta(host, module, delta)
-    ids = objective.answer.tolist()
-    plain = 0.0
-    for row in rows_of(host.tokenizer, request, prefixes):
-        said = _with(host, batch_of([row.then(ids[:-1])], 0, "cpu"), module, delta)
-        plain -= float(sum(said[0, len(row.ids) - 1 + at, token] for at, token in enumerate(ids))) / len(ids) / 3
-    assert float(loss.detach()) == pytest.approx(plain, rel=1e-4)
-    said = _with(host, batch_of([essence_of(host.tokenizer, request)], 0, "cpu"), module, delta)
-    assert torch.allclose(essence, said[0, -1], atol=1e-3)
+    deltas = torch.randn(len(edits), 32, generator=torch.Generator().manual_seed(1))
+    losses, essences = objective.of_delta(host, module, deltas)
+    for edit, delta, loss, essence in zip(edits, deltas, losses.tolist(), essences, strict=True):
+        plain, ids = 0.0, edit.answer
+        for row in rows_of(host.tokenizer, edit.request, prefixes):
+            said = _with(host, batch_of([row.then(ids[:-1])], 0, "cpu"), module, delta)
+            plain -= float(sum(said[0, len(row.ids) - 1 + at, token] for at, token in enumerate(ids))) / len(ids) / 3
+        assert loss == pytest.approx(plain, rel=1e-4)
+        said = _with(host, batch_of([essence_of(host.tokenizer, edit.request)], 0, "cpu"), module, delta)
+        assert torch.allclose(essence, said[0, -1], atol=1e-3)
+
+
+@pytest.mark.parametrize("together", [1, 60, 10_000])
+def test_edits_that_share_passes_have_the_targets_they_have_alone(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many share passes, and though some have enough before the others."""
+    import torch
+
+    host = Host.of(tiny.engine())
+    requests, module = check(tiny.EDITS, tiny.tokenizer(), subject=True), host.architecture.block(1)
+    config = TargetConfig(steps=20, rate=0.1, clamp=10.0, enough=4.0)
+    alone = [optimise(host, [request], module, ["", "So. "], config)[0] for request in requests]
+    enough = [target.loss < config.enough for target in alone]
+    assert any(enough)
+    assert not all(enough)
+    monkeypatch.setattr(targets, "TOGETHER", together)
+    for one, other in zip(alone, optimise(host, requests, module, ["", "So. "], config), strict=True):
+        assert torch.allclose(one.value, other.value, rtol=1e-3, atol=1e-4)
+        assert other.loss == pytest.approx(one.loss, rel=1e-3)
 
 
 def _with(host: Host, batch: object, module: str, delta: object) -> object:
@@ -51,9 +74,9 @@ def _with(host: Host, batch: object, module: str, delta: object) -> object:
 def test_the_answer_becomes_likely_within_the_bound() -> None:
     host = Host.of(tiny.engine())
     (request,) = check(tiny.EDITS[:1], tiny.tokenizer(), subject=True)
-    wide = optimise(host, request, host.architecture.block(1), [""], TargetConfig(steps=60, clamp=10.0))
+    (wide,) = optimise(host, [request], host.architecture.block(1), [""], TargetConfig(steps=60, clamp=10.0))
     assert wide.loss < 1
-    tight = optimise(host, request, host.architecture.block(1), [""], TargetConfig(steps=60, clamp=0.3))
+    (tight,) = optimise(host, [request], host.architecture.block(1), [""], TargetConfig(steps=60, clamp=0.3))
     assert float(tight.delta.norm()) <= 0.3 * float(tight.start.norm()) * 1.0001
     assert tight.loss > wide.loss
 
@@ -66,10 +89,10 @@ def test_the_essence_is_kept_the_more_it_weighs() -> None:
     module, gaps = host.architecture.block(1), []
     for weight in (0.0, 10.0):
         config = TargetConfig(steps=30, rate=0.1, clamp=10.0, divergence=weight, enough=0.0)
-        delta = optimise(host, request, module, [""], config).delta
-        objective = _Objective.of(host, request, [""], request.target)
+        (target,) = optimise(host, [request], module, [""], config)
+        objective = _Objective.of(host, [_Edit.of(host, request, request.target, [""])])
         with torch.no_grad():
-            _, essence = objective.of_delta(host, module, delta)
+            _, essence = objective.of_delta(host, module, target.delta[None])
         gaps.append(
             float(torch.nn.functional.kl_div(objective.essence(host), essence, log_target=True, reduction="sum"))
         )
@@ -81,9 +104,10 @@ def test_a_subject_that_opens_the_prompt_needs_no_cache() -> None:
     from scr.editors import Edit
 
     (request,) = check([Edit("", "Ann lives in", "Mirrow", "Ann")], tiny.tokenizer(), subject=True)
-    objective = _Objective.of(host, request, [""], request.target)
+    objective = _Objective.of(host, [_Edit.of(host, request, request.target, [""])])
     assert (objective.begin, objective.past) == (0, None)
-    assert optimise(host, request, host.architecture.block(1), [""], TargetConfig(steps=3)).delta.any()
+    (target,) = optimise(host, [request], host.architecture.block(1), [""], TargetConfig(steps=3))
+    assert target.delta.any()
 
 
 def test_contexts_are_the_models_own_and_the_same_each_time() -> None:
