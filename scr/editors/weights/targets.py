@@ -165,8 +165,9 @@ def _sought(host: Host, edits: Sequence[_Edit], module: str, config: TargetConfi
         surprise, essence = objective.of_delta(host, module, delta)
         gap = torch.nn.functional.kl_div(own, essence, log_target=True, reduction="none").sum(1)
         loss = surprise + config.divergence * gap + config.decay * delta.norm(dim=1) / norm**2
-        for edit in (edits[place] for place in (~loss.isfinite()).nonzero()[:1]):
-            raise EditError(f"no target was found for {edit.request.prompt[:60]!r}: lower the learning rate")
+        if not loss.isfinite().all():
+            lost = edits[int(loss.isfinite().long().argmin())].request.prompt
+            raise EditError(f"no target was found for {lost[:60]!r}: lower the learning rate")
         losses = torch.where(going, loss.detach(), losses)
         going &= losses >= config.enough
         if not going.any() or step == config.steps - 1:

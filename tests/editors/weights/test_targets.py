@@ -10,6 +10,7 @@ from scr.editors.weights.host import Host
 from scr.editors.weights.requests import check
 from scr.editors.weights.sequences import batch_of, essence_of, rows_of
 from scr.editors.weights.targets import TargetConfig, _Edit, _Objective, optimise
+from scr.errors import EditError
 
 from . import tiny
 
@@ -119,3 +120,18 @@ def test_contexts_are_the_models_own_and_the_same_each_time() -> None:
     assert again.prefixes(6, 10) == texts
     assert other.prefixes(6, 10) != texts
     assert first.prefixes(3, 5) != texts[:5]
+
+
+def test_an_edit_without_a_target_is_named() -> None:
+    """Where the numbers of one come to nothing, the others are not blamed."""
+    import torch
+
+    host = Host.of(tiny.engine())
+    requests = check(tiny.EDITS, tiny.tokenizer(), subject=True)
+    own = set(tiny.tokenizer()(requests[1].prompt)["input_ids"])
+    for other in (requests[0], requests[2]):
+        own -= set(tiny.tokenizer()(other.prompt + other.target)["input_ids"])
+    with torch.no_grad():
+        host.network.get_input_embeddings().weight[sorted(own)[-1]] = torch.nan
+    with pytest.raises(EditError, match="Oriel Pask"):
+        optimise(host, requests, host.architecture.block(1), [""], TargetConfig(steps=2))
