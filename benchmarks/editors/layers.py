@@ -21,6 +21,7 @@ from benchmarks.editors.measure import (
     applied,
     cases,
     data_folder,
+    figures_of,
     measured,
     open_method,
     open_model,
@@ -54,7 +55,7 @@ def main() -> int:
             for case in some:
                 edited, cost = applied(editor, case)
                 with edited:
-                    records.append(record_of(case, measured(case, edited), **cost))
+                    records.append(figures_of(record_of(case, measured(case, edited), **cost)))
             row = summary(records)
             print(options.method, layers, json.dumps(row), flush=True)
             # Read again: another process may have written since.

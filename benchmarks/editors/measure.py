@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp
 from pathlib import Path
 from statistics import fmean, median
@@ -23,6 +23,7 @@ from scr.evaluation.datasets import load
 from scr.evaluation.statistics import mean_interval
 
 FIGURES = {"reliability": "efficacy", "generalization": "paraphrase", "locality": "neighbourhood"}
+COSTS = ("seconds", "peak_mib")
 ROOT = Path(__file__).parents[2]
 
 _ROOM = 2
@@ -129,10 +130,9 @@ def perplexity(edited: Edited, text: Path) -> float:
     return round(exp(-sum(one.logprob for one in scored) / sum(len(one.logprobs) for one in scored)), 3)
 
 
-def succeeded(question: Mapping[str, Any]) -> bool:
+def succeeded(figure: str, new: float, old: float) -> bool:
     """P(new) > P(old), and the other way round for a neighbour."""
-    new = question["new"] > question["old"]
-    return not new if question["figure"] == "neighbourhood" else new
+    return not new > old if figure == "neighbourhood" else new > old
 
 
 def says(question: Mapping[str, Any], target: str, old: str) -> bool:
@@ -141,24 +141,32 @@ def says(question: Mapping[str, Any], target: str, old: str) -> bool:
     return str(question["answer"]).strip().casefold().startswith(wanted.strip().casefold())
 
 
+def figures_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without texts: by figure, each question's [new, old, whether it says what it should]; and its costs."""
+    found: dict[str, Any] = {name: record.get(name) for name in COSTS}
+    for figure in FIGURES.values():
+        asked = [one for one in record["questions"] if one["figure"] == figure]
+        found[figure] = [[one["new"], one["old"], int(says(one, record["target"], record["old"]))] for one in asked]
+    return found
+
+
 def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over records of each figure with their 95 % intervals, by probability and by what is said; median costs."""
+    """Means over records of each figure with their 95 % intervals, by probability and by what is said; median costs.
+
+    Args:
+        records: as ``figures_of`` gives them.
+    """
     records = list(records)
     if not records:
         return {"n": 0}
     row: dict[str, Any] = {"n": len(records)}
     for figure in FIGURES.values():
-        by_record = [[one for one in record["questions"] if one["figure"] == figure] for record in records]
-        row[figure] = _mean([[succeeded(one) for one in found] for found in by_record])
-        row[f"{figure}_said"] = _mean(
-            [
-                [says(one, record["target"], record["old"]) for one in found]
-                for record, found in zip(records, by_record, strict=True)
-            ]
-        )
+        by_record = [record[figure] for record in records]
+        row[figure] = _mean([[succeeded(figure, new, old) for new, old, _ in asked] for asked in by_record])
+        row[f"{figure}_said"] = _mean([[bool(said) for *_, said in asked] for asked in by_record])
     figures = [row[name]["value"] for name in FIGURES.values()]
     row["score"] = round(3 / sum(1 / max(value, 1e-9) for value in figures), 4)
-    for name in ("seconds", "peak_mib"):
+    for name in COSTS:
         values = [record[name] for record in records if record.get(name) is not None]
         row[name] = round(median(values), 2) if values else None
     return row
@@ -175,10 +183,9 @@ def record_of(case: Case, questions: list[dict[str, Any]], **more: Any) -> dict[
     return {"case": case.id, "target": edit.target, "old": edit.old, **more, "questions": questions}
 
 
-def read_all(folder: Path, ids: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The records of these cases."""
-    for name in ids:
-        yield json.loads((folder / f"{name}.json").read_text("utf-8"))
+def read(path: Path) -> dict[str, Any]:
+    """A record that was written."""
+    return dict(json.loads(path.read_text("utf-8")))
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:

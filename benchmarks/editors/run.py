@@ -11,8 +11,10 @@ stands the share of answers that, decoded live, begin with what they should. Whe
 methods that seek the same target share it, and its seconds count for each of them.
 
 Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was (a
-sequence begins again with the targets that it had found), and several may share the work (`--part 1/2`). What is
-published is made of the cases that all methods have: `--report` makes it without measuring.
+sequence begins again with the targets that it had found), and several may share the work (`--part 1/2`). The figures
+of single edits are published case by case, without texts, and a length of a sequence stays published until it is
+measured again: so a run goes on on another machine too. What is published is made of the cases that all methods have:
+`--report` makes it without measuring.
 
 Needs the data sets (`SCR_DATA`, or ../shared/data) and scr with its extras `local` and `editors`.
 """
@@ -28,16 +30,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.common import write_result
+from benchmarks.common import environment, write_result
+from benchmarks.editors import records
 from benchmarks.editors.measure import (
     applied,
     cases,
     data_folder,
+    figures_of,
     measured,
     open_method,
     open_model,
     perplexity,
-    read_all,
+    read,
     record_of,
     runs_folder,
     summary,
@@ -55,11 +59,12 @@ WHOLE = "whole"
 def one_at_a_time(options: argparse.Namespace) -> None:
     """Apply, measure and take back each edit whose file is not there, all methods case by case."""
     engine, editors = open_model(options.model, options.threads), {}
+    commit, published = environment()["commit"], records.read(published_path(options))
     with shared_targets() as targets:
         for case in cases(options.edits)[options.first :: options.parts]:
             for method in options.methods:
                 path = folder_of(method, options) / "single" / f"{case.id}.json"
-                if path.is_file():
+                if path.is_file() or (method, case.id) in published:
                     continue
                 if method not in editors:
                     editors[method] = open_method(method, engine, options.corpus)
@@ -67,7 +72,7 @@ def one_at_a_time(options: argparse.Namespace) -> None:
                 edited, cost = applied(editors[method], case)
                 with edited:
                     cost = targets.charged(cost)
-                    write(path, record_of(case, measured(case, edited), **cost))
+                    write(path, record_of(case, measured(case, edited), commit=commit, **cost))
                 _say(f"{method} case {case.id}: {time.perf_counter() - began:.1f} s, {cost['seconds']} for the edit")
 
 
@@ -108,7 +113,7 @@ def _measure(
         if not (path := folder / f"{some[place].id}.json").is_file():
             write(path, record_of(some[place], measured(some[place], edited), **reports[place]))
     changed = {"perplexity": perplexity(edited, options.text), "changed": reports[-1]["changed"]}
-    write(folder / f"{WHOLE}.json", changed)
+    write(folder / f"{WHOLE}.json", changed | {"commit": environment()["commit"]})
 
 
 def spaced(length: int, most: int) -> list[int]:
@@ -123,24 +128,45 @@ def folder_of(method: str, options: argparse.Namespace) -> Path:
     return Path(options.runs) / Path(options.model).name / name
 
 
+def results_path(options: argparse.Namespace) -> Path:
+    """Where what is published stands."""
+    return Path(options.out / f"{'sequence' if options.lengths else 'single'}-{Path(options.model).name}.json")
+
+
+def published_path(options: argparse.Namespace) -> Path:
+    """Where the figures of single edits stand, a line for each."""
+    return results_path(options).with_suffix(".jsonl")
+
+
 def report_single(options: argparse.Namespace) -> dict[str, Any]:
-    """A row for each method, of the cases that all have."""
-    folders = {method: folder_of(method, options) / "single" for method in options.methods}
-    ids = [case.id for case in cases(options.edits)]
-    common = [one for one in ids if all((folder / f"{one}.json").is_file() for folder in folders.values())]
-    return {method: summary(read_all(folder, common)) for method, folder in folders.items()}
+    """A row for each method, of the cases that all have; what was measured here is added to what is published."""
+    path = published_path(options)
+    known, ids = records.read(path), [case.id for case in cases(options.edits)]
+    for method in options.methods:
+        folder = folder_of(method, options) / "single"
+        for one in ids:
+            if (file := folder / f"{one}.json").is_file():
+                found = read(file)
+                known[method, one] = {"commit": found["commit"]} | figures_of(found)
+    records.write(path, known)
+    common = [one for one in ids if all((method, one) in known for method in options.methods)]
+    return {method: summary([known[method, one] for one in common]) for method in options.methods}
 
 
 def report_sequence(options: argparse.Namespace) -> dict[str, Any]:
-    """By method and length, where it was reached."""
-    rows: dict[str, Any] = {}
+    """By method and length: what was reached here, and what is published of other lengths."""
+    path = results_path(options)
+    rows: dict[str, Any] = read(path)["results"] if path.is_file() else {}
     for method in options.methods:
-        rows[method] = {}
+        found = rows.get(method, {})
         for length, folder, whole in _reached(method, options):
             some = cases(length)
-            row = summary(read_all(folder, [some[place].id for place in spaced(length, options.measure)]))
+            measured_here = [folder / f"{some[place].id}.json" for place in spaced(length, options.measure)]
+            row = summary([figures_of(read(file)) for file in measured_here])
             largest = max(whole["changed"].values(), default=0.0)
-            rows[method][str(length)] = row | {"perplexity": whole["perplexity"], "changed": round(largest, 4)}
+            row |= {"perplexity": whole["perplexity"], "changed": round(largest, 4), "commit": whole["commit"]}
+            found[str(length)] = row
+        rows[method] = dict(sorted(found.items(), key=lambda pair: int(pair[0])))
     return rows
 
 
@@ -148,7 +174,7 @@ def _reached(method: str, options: argparse.Namespace) -> Iterator[tuple[int, Pa
     for length in options.lengths:
         folder = folder_of(method, options) / "sequence" / str(length)
         if (folder / f"{WHOLE}.json").is_file():
-            yield length, folder, next(read_all(folder, [WHOLE]))
+            yield length, folder, read(folder / f"{WHOLE}.json")
 
 
 def _say(text: str) -> None:
@@ -187,9 +213,9 @@ def main() -> int:
     except ScrError as error:
         _say(f"run.py: {error}")
         return error.exit_status
-    told = {"model": options.model, "methods": options.method, "corpus": options.corpus.name}
+    told = {"model": options.model, "methods": ",".join(rows), "corpus": options.corpus.name}
     told |= {"processes": options.parts, "threads of each": options.threads}
-    path = options.out / f"{'sequence' if options.lengths else 'single'}-{Path(options.model).name}.json"
+    path = results_path(options)
     write_result(path, told, rows)
     if options.lengths:
         plot(rows, path.with_suffix(".png"))

@@ -1,0 +1,68 @@
+"""What the benchmarks of editors publish is enough to go on with on another machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks.editors import records, run
+from benchmarks.editors.measure import figures_of, write
+
+_QUESTIONS = [
+    {"figure": "efficacy", "prompt": "p", "new": -1.0, "old": -2.0, "answer": " Rome, and"},
+    {"figure": "paraphrase", "prompt": "p", "new": -3.0, "old": -2.0, "answer": "Paris"},
+    {"figure": "neighbourhood", "prompt": "p", "new": -3.0, "old": -2.0, "answer": "paris"},
+]
+
+
+def _record(case: str, **more: Any) -> dict[str, Any]:
+    told = {"case": case, "target": "Rome", "old": "Paris", "seconds": 2.0, "peak_mib": None, "commit": "abc"}
+    return told | {"questions": _QUESTIONS} | more
+
+
+def _options(folder: Path, **more: Any) -> Any:
+    told = {"runs": folder / "runs", "out": folder, "model": "m", "methods": ["ft-m"], "edits": 2, "measure": 100}
+    return SimpleNamespace(**told | {"lengths": []} | more)
+
+
+@pytest.fixture(autouse=True)
+def _cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "cases", lambda count: [SimpleNamespace(id=str(place)) for place in range(count)])
+
+
+def test_figures_quote_no_text() -> None:
+    assert figures_of(_record("0")) == {
+        "seconds": 2.0,
+        "peak_mib": None,
+        "efficacy": [[-1.0, -2.0, 1]],
+        "paraphrase": [[-3.0, -2.0, 0]],
+        "neighbourhood": [[-3.0, -2.0, 1]],
+    }
+
+
+def test_single_edits_that_are_published_count_without_their_records(tmp_path: Path) -> None:
+    options = _options(tmp_path)
+    write(run.folder_of("ft-m", options) / "single" / "0.json", _record("0"))
+    first = run.report_single(options)["ft-m"]
+    assert (first["n"], first["efficacy"]["value"], first["paraphrase_said"]["value"]) == (1, 1.0, 0.0)
+    (run.folder_of("ft-m", options) / "single" / "0.json").unlink()
+    write(run.folder_of("ft-m", options) / "single" / "1.json", _record("1", seconds=4.0))
+    second = run.report_single(options)["ft-m"]
+    assert (second["n"], second["seconds"]) == (2, 3.0)
+    assert set(records.read(tmp_path / "single-m.jsonl")) == {("ft-m", "0"), ("ft-m", "1")}
+
+
+def test_a_length_that_was_not_measured_here_stays_published(tmp_path: Path) -> None:
+    options = _options(tmp_path, lengths=[1, 2])
+    write(tmp_path / "sequence-m.json", {"results": {"rome": {"9": {"n": 9}}, "ft-m": {"2": {"n": 5}, "9": {"n": 9}}}})
+    at = run.folder_of("ft-m", options) / "sequence" / "2"
+    for case in ("0", "1"):
+        write(at / f"{case}.json", _record(case))
+    write(at / "whole.json", {"perplexity": 30.0, "changed": {"w": 0.5}, "commit": "abc"})
+    rows = run.report_sequence(options)
+    assert rows["rome"] == {"9": {"n": 9}}
+    assert list(rows["ft-m"]) == ["2", "9"]
+    assert (rows["ft-m"]["2"]["n"], rows["ft-m"]["2"]["changed"], rows["ft-m"]["2"]["commit"]) == (2, 0.5, "abc")
