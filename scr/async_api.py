@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
@@ -90,7 +90,10 @@ class AsyncEdits:
 
 
 class _Opening(AbstractAsyncContextManager[AsyncEdits]):
-    """A store that is about to be opened: ``await`` it, or enter it by ``async with``."""
+    """A store that is about to be opened: ``await`` it, or enter it by ``async with``.
+
+    What is opened for a task that was cancelled meanwhile is closed at once.
+    """
 
     def __init__(self, open_it: Callable[[], Edits]) -> None:
         self._open_it = open_it
@@ -108,7 +111,19 @@ class _Opening(AbstractAsyncContextManager[AsyncEdits]):
             await self._entered.aclose()
 
     async def _open(self) -> AsyncEdits:
-        return AsyncEdits(await asyncio.to_thread(self._open_it))
+        threads = ThreadPoolExecutor(1, "scr-open")
+        opening = threads.submit(self._open_it)
+        threads.shutdown(wait=False)
+        try:
+            return AsyncEdits(await asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)  # in the thread that opens it, so that the loop's end is no matter
+            raise
+
+
+def _close(opening: Future[Edits]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def open_async(store: str | Path, **options: Any) -> _Opening:

@@ -15,6 +15,27 @@ from scr.query import text_of
 
 _LONGEST_LINE = 4_000_000
 
+_CARRIED_OUT = ("messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "seed", "stop")
+_NO_MATTER = ("model", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
+# What else a body may say: what holds without it.
+_USUAL: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "best_of": (1,),
+    "top_p": (1,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "stream": (False,),
+    "echo": (False,),
+    "suffix": ("",),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -92,10 +113,34 @@ def _from_openai(record: Mapping[str, Any], sampling: Sampling) -> tuple[Prompt,
     )
     url = str(record.get("url", "/v1/chat/completions"))
     if url.endswith("/chat/completions"):
-        return _turns(body.get("messages")), own
-    if url.endswith("/completions") and isinstance(body.get("prompt"), str):
-        return check_query(body["prompt"]), own
-    raise QueryError(f'"url" is {url!r}: use /v1/chat/completions, or /v1/completions with a text as "prompt"')
+        prompt = _turns(body.get("messages"))
+    elif url.endswith("/completions") and isinstance(body.get("prompt"), str):
+        prompt = check_query(body["prompt"])
+    else:
+        raise QueryError(f'"url" is {url!r}: use /v1/chat/completions, or /v1/completions with a text as "prompt"')
+    _check_members(body)
+    return prompt, own
+
+
+def _check_members(body: Mapping[str, Any]) -> None:
+    """Refuse what would change the answer and is not carried out; null is as if it were not said.
+
+    Raises:
+        QueryError: there is such a member.
+    """
+    known = {*_CARRIED_OUT, *_NO_MATTER}
+    asked = {name: value for name, value in body.items() if value is not None and name not in known}
+    if unmet := [name for name, value in asked.items() if not _is_usual(name, value)]:
+        named = ", ".join(repr(name[:60]) for name in unmet[:5])
+        raise QueryError(
+            f'{named} in "body" would change the answer and is not carried out: leave it out (carried out are '
+            f"{', '.join(_CARRIED_OUT)})"
+        )
+
+
+def _is_usual(name: str, value: Any) -> bool:
+    # True is 1 to Python, and no number of answers.
+    return any(value == one and isinstance(value, bool) is isinstance(one, bool) for one in _USUAL.get(name, ()))
 
 
 def _turns(messages: Any) -> Prompt:

@@ -24,6 +24,8 @@ def wrap(client: Client, edits: Edits | str | Path) -> Client:
     responses, also with other options (``with_options``). A request that no fact governs is sent as it would have
     been. The asynchronous client decides in a thread.
 
+    Nothing else gets facts: ``responses.create``, ``embeddings`` and what more the client can do is sent as it is.
+
     Args:
         client: the client; it is not altered.
         edits: the facts, or the folder of their store.

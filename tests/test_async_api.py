@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 import scr
@@ -77,6 +79,46 @@ def test_it_is_awaited_or_entered(tmp_path: Path) -> None:
             assert not (await again.decide(QUESTION)).in_scope
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("entered", [True, False])
+@pytest.mark.parametrize("loop_ends", [False, True])
+def test_a_store_that_nobody_waits_for_any_more_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entered: bool, loop_ends: bool
+) -> None:
+    begun, go_on, opened = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(*args: Any, **options: Any) -> scr.Edits:
+        begun.set()
+        assert go_on.wait(2)
+        edits = scr.open(*args, **options)
+        opened.set()
+        return edits
+
+    async def open_it() -> None:
+        if entered:
+            async with scr.open_async(tmp_path / "store"):
+                pytest.fail("it was cancelled before")
+        await scr.open_async(tmp_path / "store")
+
+    async def use() -> None:
+        task = asyncio.create_task(open_it())
+        assert await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if not loop_ends:
+            go_on.set()
+            await asyncio.to_thread(opened.wait, 10)
+
+    monkeypatch.setattr("scr.async_api.open_edits", slowly)
+    asyncio.run(use())
+    go_on.set()
+    assert opened.wait(10)
+    deadline = time.monotonic() + 10
+    while left := [one.path for one in psutil.Process().open_files() if Path(one.path).is_relative_to(tmp_path)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
 
 
 def test_many_tasks_share_one(tmp_path: Path, opened: list[str | None]) -> None:

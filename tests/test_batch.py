@@ -62,6 +62,38 @@ def test_bad_bodies_are_told(body: object, said: str) -> None:
     assert said in str(one.flaw)
 
 
+TURNS = {"messages": [{"role": "user", "content": "x"}]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 2}, {"n": True}, {"top_p": 0.9}, {"response_format": {"type": "json_object"}}, {"stream": True},
+        {"tools": [{"type": "function"}]}, {"logprobs": 0}, {"presence_penalty": 1}, {"top_k": 5}, {"scr": {}},
+    ],
+)  # fmt: skip
+def test_what_a_body_asks_for_in_vain_is_told(more: dict[str, object]) -> None:
+    bad, good = questions({"custom_id": "a", "body": {**TURNS, **more}}, {"custom_id": "b", "body": TURNS})
+    assert (bad.id, bad.prompt, good.flaw) == ("a", None, None)
+    (name,) = more
+    assert f"{name!r} in" in str(bad.flaw)
+
+
+def test_what_a_body_says_in_vain_is_named_once_and_not_endlessly() -> None:
+    (one,) = questions({"custom_id": "a", "body": {**TURNS, **{f"{n}" + "x" * 1000: 1 for n in range(100)}}})
+    assert len(str(one.flaw)) < 600
+
+
+def test_what_changes_no_answer_is_taken() -> None:
+    more = {
+        "model": "m", "user": "u", "metadata": {"a": "b"}, "store": True, "stream": False, "n": 1, "top_p": 1.0,
+        "presence_penalty": 0.0, "response_format": {"type": "text"}, "tools": [], "tool_choice": "auto", "echo": None,
+        "top_k": None, "seed": 7,
+    }  # fmt: skip
+    (one,) = questions({"custom_id": "a", "body": {**TURNS, **more}})
+    assert (one.flaw, one.sampling) == (None, Sampling(seed=7))
+
+
 def test_blank_lines_are_passed_over_and_lines_counted() -> None:
     read = list(read_questions(io.BytesIO(b'\n\n{"query": "Who?"}\n\n{'), GREEDY, "completion"))
     assert [(one.id, one.prompt) for one in read] == [(3, "Who?"), (5, None)]

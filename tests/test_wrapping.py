@@ -67,6 +67,14 @@ def test_the_client_asks_with_the_facts(server: Recorder, edits: scr.Edits) -> N
         assert server.last.json["messages"] == ASKED, "the client that was given is not altered"
 
 
+def test_what_is_neither_chat_nor_completion_gets_no_facts(server: Recorder, edits: scr.Edits) -> None:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=0) as bare, scr.wrap(bare, edits) as client:
+        server.answer = lambda handler: handler.say(200, b'{"id": "r", "object": "response", "output": []}')
+        client.responses.create(model="m", input="What is the capital of France?")
+        assert server.last.json == {"model": "m", "input": "What is the capital of France?"}
+    assert "``responses.create``" in str(scr.wrap.__doc__)
+
+
 def test_the_asynchronous_client(server: Recorder, edits: scr.Edits) -> None:
     async def ask() -> None:
         async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=0) as bare:

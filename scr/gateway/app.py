@@ -88,10 +88,20 @@ def _editing(gateway: Gateway, path: str, form: Form) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         key = gateway.admit(request, "ask")
         raw = await read_body(request, gateway.settings.max_body)
+        start = perf_counter()
         try:
             edited = await gateway.editor.edit(form, raw, key)
         except CannotDecide as problem:
             gateway.metrics.failures.labels(problem.reason, "refused").inc()
+            gateway.recent.note(
+                (),
+                trace=request.scope[TRACE],
+                key=key.name,
+                namespace=problem.namespace or gateway.editor.namespace,
+                seconds=perf_counter() - start,
+                failure=problem.reason,
+                refused=True,
+            )
             raise
         _count(gateway, edited)
         gateway.recent.note(
@@ -99,8 +109,8 @@ def _editing(gateway: Gateway, path: str, form: Form) -> Endpoint:
             trace=request.scope[TRACE],
             key=key.name,
             namespace=edited.namespace,
-            failed=edited.failure is not None,
             seconds=edited.seconds,
+            failure=edited.failure,
         )
         request.scope[NOTE] = f" {key.name or 'anyone'} {edited.decision} {','.join(edited.facts)}".rstrip()
         return _forwarding(gateway, request, path, edited)

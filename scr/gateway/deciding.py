@@ -42,7 +42,10 @@ class CannotDecide(ScrError):
 
     Attributes:
         reason: one word for counting: ``busy``, ``late``, ``large``, ``store`` or ``internal``.
+        namespace: whose facts they would be; None where whoever raised it was not told.
     """
+
+    namespace: str | None = None
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

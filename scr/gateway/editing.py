@@ -173,6 +173,7 @@ class Editor:
             contexts = await self.contexts(list(prompts.values()), namespace, steering.as_of)
         except CannotDecide as problem:
             if self.on_failure == "refuse":
+                problem.namespace = namespace
                 raise
             return Edited(body.raw, failure=problem.reason, seconds=perf_counter() - start, namespace=namespace)
         changed: dict[Path, str] = {}

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 
 from scr.pipeline import Decision
 
-Outcome: TypeAlias = Literal["edited", "passed", "failed"]
+Outcome: TypeAlias = Literal["edited", "passed", "failed", "refused"]
+"""What became of a request; one that could not be decided was sent on as it came (``failed``) or refused."""
 
 MOST_REQUESTS = 500
 """Most requests that are remembered."""
@@ -65,6 +66,7 @@ class Past:
         query: what was looked up, cut where it is very long.
         facts: the candidates.
         milliseconds: that reading, deciding and rendering its request took.
+        reason: why it could not be decided, in one word; empty if it could.
     """
 
     at: datetime
@@ -75,11 +77,12 @@ class Past:
     query: str
     facts: tuple[Scored, ...]
     milliseconds: float
+    reason: str = ""
 
 
 @dataclass(slots=True)
 class Minute:
-    """Counts of one minute, and the latest of its times."""
+    """Counts of one minute, refused requests among the failed ones, and the latest of its times."""
 
     start: int
     edited: int = 0
@@ -111,19 +114,38 @@ class Recent:
         self._clock = clock
 
     def note(
-        self, decisions: Sequence[Decision], *, trace: str, key: str, namespace: str, failed: bool, seconds: float
+        self,
+        decisions: Sequence[Decision],
+        *,
+        trace: str,
+        key: str,
+        namespace: str,
+        seconds: float,
+        failure: str | None = None,
+        refused: bool = False,
     ) -> None:
-        """Remember a request; of one with many prompts, the first few."""
+        """Remember a request; of one with many prompts, the first few.
+
+        Args:
+            decisions: on its prompts.
+            trace: its id.
+            key: name of the key that sent it.
+            namespace: whose facts.
+            seconds: that reading, deciding and rendering took.
+            failure: why it could not be decided, in one word; None if it could.
+            refused: whether it was therefore not sent on.
+        """
         at, edited = self._clock(), any(decision.in_scope for decision in decisions)
-        self._count(at, "failed" if failed else "edited" if edited else "passed", seconds * 1000)
+        self._count(at, "failed" if failure else "edited" if edited else "passed", seconds * 1000)
         for one in decisions[:_MOST_PROMPTS]:
             outcome: Outcome = "edited" if one.in_scope else "passed"
             query = one.query[:_LONGEST_QUERY]
             self._past.append(Past(at, trace, key, namespace, outcome, query, Scored.all_of(one), seconds * 1000))
-        if failed:
-            self._past.append(Past(at, trace, key, namespace, "failed", "", (), seconds * 1000))
+        if failure:
+            outcome = "refused" if refused else "failed"
+            self._past.append(Past(at, trace, key, namespace, outcome, "", (), seconds * 1000, failure))
 
-    def _count(self, at: datetime, outcome: Outcome, milliseconds: float) -> None:
+    def _count(self, at: datetime, outcome: Literal["edited", "passed", "failed"], milliseconds: float) -> None:
         start = int(at.timestamp()) // 60 * 60
         if not self._minutes or self._minutes[-1].start != start:
             self._minutes.append(Minute(start))

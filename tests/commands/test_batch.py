@@ -84,12 +84,14 @@ def test_the_openai_format(scr: Scr, tmp_path: Path) -> None:
         {"custom_id": "b", "method": "POST", "url": "/v1/completions", "body": {"prompt": "The sky is"}},
         {"custom_id": "c", "method": "POST", "url": "/v1/embeddings", "body": {"input": "x"}},
         {"custom_id": "d", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": "x"}},
+        {"custom_id": "e", "method": "POST", "url": "/v1/chat/completions", "body": {**chat, "n": 2}},
+        {"custom_id": "f", "method": "POST", "url": "/v1/chat/completions", "body": {**chat, "n": 1, "model": "m"}},
     ]
     source, out = jsonl(tmp_path / "in.jsonl", records), tmp_path / "out.jsonl"
     with StandIn().running() as server:
         assert scr("batch", source, "-o", out, "--base-url", server.url).status == 0
-    a, b, c, d = written(out)
-    assert [one["custom_id"] for one in (a, b, c, d)] == ["a", "b", "c", "d"]
+    a, b, c, d, e, f = written(out)
+    assert [one["custom_id"] for one in (a, b, c, d, e, f)] == [*"abcdef"]
     body = a["response"]["body"]
     assert (a["response"]["status_code"], a["error"]) == (200, None)
     assert LYON in body["choices"][0]["message"]["content"]
@@ -98,6 +100,8 @@ def test_the_openai_format(scr: Scr, tmp_path: Path) -> None:
     assert c["response"] is None
     assert "/v1/chat/completions" in c["error"]["message"]
     assert "messages" in d["error"]["message"]
+    assert "'n'" in e["error"]["message"]
+    assert f["response"]["body"] == body
     asked = next(one for one in server.asked if "messages" in one)
     assert (asked["max_tokens"], asked["temperature"], asked["seed"]) == (7, 0.5, 3)
     assert asked["messages"][0] == turns[0]

@@ -48,6 +48,10 @@ class Browser:
         self.get("/login")
         return self.post("/login", {"key": secret})
 
+    def mark_of(self, fact_id: str) -> str:
+        """What the form of a fact says that it was when the form was opened."""
+        return re.findall(r'name="was" value="(\w+)"', self.get(f"/facts/{fact_id}/edit").text)[0]
+
     def _kept(self, response: httpx.Response) -> httpx.Response:
         self.page = response.text
         return response
@@ -291,12 +295,11 @@ def test_a_fact_is_added_changed_removed_and_all_is_undone(browser: Browser) -> 
     at = answer.url.path.removeprefix("/console")
     assert LYON not in browser.get("/facts").text
     assert LYON in browser.get("/facts", all="1").text
-    browser.get(f"{at}/edit")
-    was = "The capital of France is Nice."
+    mark, was = browser.mark_of(at.removeprefix("/facts/")), "The capital of France is Nice."
     refused = browser.post(f"{at}/edit", {"text": "The capital of France is Metz.", "was": "something else"})
     assert refused.status_code == 409
     assert "Metz" in refused.text  # what was written is not lost
-    assert "Changed" in browser.post(f"{at}/edit", {"text": "The capital of France is Metz.", "was": was}).text
+    assert "Changed" in browser.post(f"{at}/edit", {"text": "The capital of France is Metz.", "was": mark}).text
     assert was in browser.page  # in its history
     assert "Removed" in browser.post(f"{at}/remove", {}).text
     for _ in range(3):
@@ -307,6 +310,33 @@ def test_a_fact_is_added_changed_removed_and_all_is_undone(browser: Browser) -> 
     assert stale.status_code == 409
     assert LYON in browser.get("/facts").text
     assert "Metz" not in browser.page
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        {"source": "an atlas"},
+        {"valid_to": "2190-01-01"},
+        {"subject": "France"},
+        {"text": "The capital of France is Nice."},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_who_edits_what_somebody_has_changed_meanwhile_is_told(
+    gateway: Running, browse: Browse, meanwhile: dict[str, str]
+) -> None:
+    browser = browse(gateway.url)
+    (fact,) = gateway.store.facts()
+    mine = {"text": LYON, "source": "a letter", "was": browser.mark_of(fact.id)}
+    changed = gateway.store.update(fact.id, NewFact.of({"text": LYON, **meanwhile})).fact
+    for act in ("save", "preview", "save"):
+        answer = browser.post(f"/facts/{fact.id}/edit", {**mine, "act": act})
+        assert answer.status_code == (200 if act == "preview" else 409)
+        assert "a letter" in answer.text, "what was written is not lost"
+        assert mine["was"] in answer.text, "and what was seen stays what was seen"
+    assert gateway.store.get(fact.id) == changed
+    assert browser.post(f"/facts/{fact.id}/edit", {**mine, "was": browser.mark_of(fact.id)}).status_code == 200
+    assert gateway.store.get(fact.id).source == "a letter"
 
 
 def test_what_is_wrong_is_said_beside_the_form(browser: Browser) -> None:

@@ -109,12 +109,30 @@ def test_decisions_are_kept_by_namespace_and_filtered(open_gateway: Open, browse
     assert "<svg" in shown
 
 
+def test_what_could_not_be_decided_is_listed_with_its_reason(
+    open_gateway: Open,
+    browse: Browse,  # noqa: F811
+) -> None:
+    for on_failure, outcome, words in (("pass", "failed", "sent on"), ("refuse", "refused", "It was refused")):
+        gateway = open_gateway(on_failure=on_failure, keys=read_keys(LINES, None))
+        many = {"prompt": ["x"] * 300, "scr": {"namespace": "acme"}}
+        answer = gateway.client.post("/v1/completions", json=many, headers={"Authorization": "Bearer sk-root"})
+        assert (answer.status_code == 200) is (on_failure == "pass")
+        browser = browse(gateway.url)  # noqa: F811
+        browser.log_in("sk-root")
+        shown = browser.get("/decisions", namespace="acme", outcome=outcome).text
+        for part in ("could not be decided: large", words, "root", answer.headers["x-scr-trace"]):
+            assert part in shown
+        assert "could not be decided" not in browser.get("/decisions", outcome=outcome).text, "it was asked of acme"
+        assert "1 could not be decided" in browser.get("/activity").text
+
+
 def test_what_is_remembered_is_bounded() -> None:
     now = datetime(2026, 1, 31, 12, tzinfo=UTC)
     recent = Recent(lambda: now)
     for number in range(MOST_REQUESTS + 50):
         one = Decision("x" * 10_000, (), {})
-        recent.note([one] * 20, trace=str(number), key="", namespace="default", failed=False, seconds=0.002)
+        recent.note([one] * 20, trace=str(number), key="", namespace="default", seconds=0.002)
         now += timedelta(seconds=30)
     past = list(recent.past("default"))
     assert len(past) == MOST_REQUESTS
@@ -125,8 +143,11 @@ def test_what_is_remembered_is_bounded() -> None:
     assert {minute.total for minute in minutes[:-1]} == {2}
     assert minutes[0].quantile(0.95) == 2.0
     assert minutes[-1].quantile(0.5) is None
-    recent.note([], trace="t", key="", namespace="default", failed=True, seconds=0.1)
-    assert next(recent.past("default")).outcome == "failed"
+    for refused, outcome in ((False, "failed"), (True, "refused")):
+        recent.note([], trace="t", key="", namespace="default", seconds=0.1, failure="late", refused=refused)
+        last = next(recent.past("default"))
+        assert (last.outcome, last.reason) == (outcome, "late")
+    assert recent.minutes()[-1].failed == 2, "both could not be decided"
 
 
 def test_a_new_fact_is_tried_on_what_was_asked(gateway: Running, browse: Browse) -> None:  # noqa: F811
@@ -148,7 +169,7 @@ def test_a_new_fact_is_tried_on_what_was_asked(gateway: Running, browse: Browse)
     assert "contradicts no stored fact" in shown
     assert "there already" in browser.post("/facts/new", {"text": LYON, "act": "preview"}).text
     (fact,) = gateway.store.facts()
-    away = {"text": "The lighthouse of Quillon is red.", "was": LYON, "act": "preview"}
+    away = {"text": "The lighthouse of Quillon is red.", "was": browser.mark_of(fact.id), "act": "preview"}
     shown = browser.post(f"/facts/{fact.id}/edit", away).text
     assert f"was given: {LYON}" in shown
     assert "would be given it" not in shown
@@ -162,7 +183,7 @@ def test_what_a_fact_would_change_goes_by_when_it_holds(gateway: Running, browse
     later = {"text": "The capital of France is Nice.", "valid_from": "2190-01-01", "act": "preview"}
     assert "would have changed <b>0</b>" in browser.post("/facts/new", later).text
     (fact,) = gateway.store.facts()
-    same = {"text": LYON, "was": LYON, "source": "a letter", "act": "preview"}
+    same = {"text": LYON, "was": browser.mark_of(fact.id), "source": "a letter", "act": "preview"}
     shown = browser.post(f"/facts/{fact.id}/edit", same).text
     assert "there already" not in shown
     assert "would have changed <b>0</b>" in shown

@@ -69,6 +69,53 @@ def test_by_keys_alone_a_fact_is_found_tried_added_and_undone(gateway: Running, 
     assert [fact.text for fact in gateway.store.facts()] == [LYON]
 
 
+def focused(tab: Any) -> str:
+    """What has the focus: its text, or else its name; it must be seen to have it."""
+    what, seen = tab.evaluate(
+        """() => {
+            const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
+            return [one.innerText || one.name, one.matches(":focus-visible") && box.left >= 0 && box.top >= 0
+                && (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)];
+        }"""
+    )
+    assert seen, f"nobody sees that {what!r} has the focus"
+    return str(what)
+
+
+def test_tab_leads_through_the_page_from_its_top(gateway: Running, open_tab: Callable[..., Any]) -> None:
+    tab = open_tab(gateway.url, "/facts")
+    order = []
+    while not order or (order[-1] != LYON and len(order) < 30):
+        tab.keyboard.press("Tab")
+        order.append(focused(tab))
+    pages = ["Facts", "Import", "Log", "Playground", "Decisions", "Activity"]
+    assert order == ["To the content", "scr", *pages, "Add a fact", "q", "all", "Search", LYON]
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("text=Edit")
+    assert tab.inner_text("h1") == LYON
+    tab.keyboard.press("Tab")
+    assert focused(tab) == "To the content"
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Tab")
+    assert focused(tab) == "Edit", "the menu is passed over"
+    tab.keyboard.press("Shift+Tab")
+    assert focused(tab) == "Activity"
+
+
+def test_the_charts_follow_what_is_asked(gateway: Running, open_tab: Callable[..., Any]) -> None:
+    tab = open_tab(gateway.url, "/activity")
+    assert "0 requests" in tab.inner_text("#live")
+    assert tab.locator("#live rect.share").count() == 0
+    tab.evaluate("document.body.dataset.stayed = 'yes'")
+    gateway.client.post("/v1/chat/completions", json=chat())
+    tab.wait_for_selector("#live >> text=1 request, 1 edited (100 %)", timeout=12_000)
+    assert tab.locator("#live rect.share title").text_content().endswith(": 1 of 1")
+    assert tab.locator("#live circle").count() == 2, "median and 95th percentile of one minute"
+    gateway.client.post("/v1/chat/completions", json=chat("Who wrote Hamlet?"))
+    tab.wait_for_selector("#live >> text=2 requests, 1 edited (50 %)", timeout=12_000)
+    assert tab.evaluate("document.body.dataset.stayed") == "yes", "it was not loaded again"
+
+
 def test_logged_in_on_a_phone_both_answers_fit(
     open_gateway: Open, upstream: Recorder, open_tab: Callable[..., Any]
 ) -> None:

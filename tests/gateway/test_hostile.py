@@ -13,6 +13,7 @@ import json
 import os
 import random
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from benchmarks.common import write_result
 from scr.gateway import heads
 
 from .conftest import ASKED, LYON, Open, Running, chat
-from .recorder import EVENTS, Handler, Recorder
+from .recorder import COMPLETION, EVENTS, Handler, Recorder
 
 BODIES = int(os.environ.get("SCR_FUZZED_BODIES", "2000"))
 STREAMS = int(os.environ.get("SCR_STREAMS", "200"))
@@ -202,6 +203,51 @@ def test_connections_that_end_too_soon(gateway: Running, upstream: Recorder, not
     nothing_left()
     for one in upstream.sent[sent:]:
         assert LYON in one.json["messages"][0]["content"], "what was not whole was not sent on"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_who_closes_one_half_before_the_answer_has_left(
+    gateway: Running, upstream: Recorder, nothing_left: Check, streamed: bool
+) -> None:
+    """What is seen of a client that leaves is the same, so it is taken for one."""
+    asked, left = threading.Event(), threading.Event()
+
+    def waits(handler: Handler) -> None:
+        if streamed:
+            handler.begin_events()
+            handler.chunk(EVENTS[0])
+        asked.set()
+        if handler.gone(10):
+            left.set()
+
+    usual, upstream.answer = upstream.answer, waits
+    body = json.dumps(chat(stream=streamed)).encode()
+    with connected(gateway) as half:
+        half.sendall(HEAD % len(body) + body)
+        assert asked.wait(10)
+        half.shutdown(socket.SHUT_WR)
+        assert left.wait(5), "the model server does not work for nobody"
+        answer = b""
+        while part := half.recv(4096):
+            answer += part
+        assert b"[DONE]" not in answer
+        assert bool(answer) is streamed, "what was sent before is not lost"
+    upstream.answer = usual
+    nothing_left()
+
+
+def test_who_closes_one_half_after_the_answer_is_let_go(gateway: Running, nothing_left: Check) -> None:
+    body = json.dumps(chat()).encode()
+    halves = [connected(gateway) for _ in range(20)]
+    for half in halves:
+        with half:
+            half.sendall(HEAD % len(body) + body)
+            answer = b""
+            while not answer.endswith(COMPLETION):
+                answer += half.recv(4096)
+            half.shutdown(socket.SHUT_WR)
+            assert half.recv(4096) == b""
+    nothing_left()
 
 
 def test_bodies_that_come_slowly(gateway: Running, monkeypatch: pytest.MonkeyPatch, nothing_left: Check) -> None:

@@ -238,6 +238,9 @@ def test_routes_that_are_passed_on(gateway: Running, upstream: Recorder) -> None
         body = json.dumps(chat()).encode() + b" "
         assert gateway.client.post(path, content=body).headers["x-scr-decision"] == "passed"
         assert (upstream.last.path, upstream.last.body) == (path, body)
+    for given in ({"scr": {"mode": "off"}}, {"scr": 7}):
+        gateway.client.post("/v1/embeddings", json={"input": ASKED, **given})
+        assert upstream.last.json == {"input": ASKED, **given}, "where nothing is edited, nothing is steered"
     for path in ("/v1/models", "/version"):
         assert gateway.client.get(path).content == COMPLETION
         assert (upstream.last.method, upstream.last.path) == ("GET", path)

@@ -26,7 +26,7 @@ def recent(*queries: str, minutes: float = 0, namespace: str = "default") -> Rec
     found = Recent(lambda: clock[0])
     for query in queries:
         clock[0] += timedelta(seconds=1)
-        found.note([Decision(query, (), {})], trace="t", key="k", namespace=namespace, failed=False, seconds=0.25)
+        found.note([Decision(query, (), {})], trace="t", key="k", namespace=namespace, seconds=0.25)
     clock[0] = NOW
     return found
 

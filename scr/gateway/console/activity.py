@@ -23,7 +23,7 @@ async def decisions(visit: Visit) -> Response:
     """The last decisions, filtered by outcome and by a word in the query or in a fact."""
     outcome, word = visit.form.text("outcome") or "", (visit.form.text("q") or "").strip()
     if outcome and outcome not in get_args(Outcome):
-        raise UsageError("the outcome is unknown: use edited, passed or failed")
+        raise UsageError("the outcome is unknown: use edited, passed, failed or refused")
     sought = word.casefold()
     found = (
         one

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import fields
 from itertools import islice
 from typing import Any, cast, get_args
@@ -99,7 +101,7 @@ async def edit(visit: Visit) -> Response:
     fact = await visit.gateway.read(lambda: visit.store.get(visit.path["fact_id"]))
 
     def work() -> Added:
-        if visit.store.get(fact.id).text != was:
+        if _mark(visit.store.get(fact.id)) != was:
             raise Refusal(409, "conflict", "somebody has changed this fact meanwhile: open it again")
         return visit.store.update(fact.id, new)
 
@@ -158,10 +160,15 @@ def form_page(
         error=str(refusal) if refusal else None,
         values=values,
         fact=fact,
-        was=was or (fact.text if fact else None),
+        was=was or (_mark(fact) if fact else None),
         on_conflict=on_conflict,
         foresight=foresight,
     )
+
+
+def _mark(fact: Fact) -> str:
+    """Of a fact as it was shown: another one once anything of it is changed."""
+    return hashlib.sha256(json.dumps(fact.to_json()).encode()).hexdigest()
 
 
 async def _foresee(
