@@ -37,8 +37,13 @@ def tag_for(texts: Sequence[str]) -> str:
     that are not seen.
     """
     plain = unicodedata.normalize("NFKC", "\n".join(texts)).casefold()
-    joined = "".join(char for char in plain if char.isascii() or unicodedata.category(char) != "Cf")
+    joined = "".join(char for char in plain if char.isascii() or not _is_unseen(char))
     tag = "facts"
     while f"{tag}>" in joined or re.search(rf"<[\s/]*{tag}(?![\w-])|{tag}\s+>", joined):
         tag += "-"
     return tag
+
+
+def _is_unseen(char: str) -> bool:
+    """Whether it may leave no trace: formats, joiners, variation selectors, what is not assigned, Hangul fillers."""
+    return unicodedata.category(char) in {"Cf", "Mn", "Me", "Cn"} or char in "\u115f\u1160"
