@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scr.evaluation.scope_plots import Ranking
 from scr.scope.measure import auroc, average_precision, calibration_error
 
+from .intervals import Weights, fires_at_recall, interval, miscalibration, resampled, separation, share
 from .sets import IN_SCOPE, ScopeSet
 
 
@@ -39,10 +41,29 @@ class Scored:
         """Place of the fact with the highest score, shape (q,)."""
         return self.found[np.arange(len(self.found)), self.scores.argmax(1)]
 
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which questions a fact governs, shape (q,)."""
+        return np.array([bool(a.facts) for a in self.data.asked])
+
+    @cached_property
+    def governing(self) -> NDArray[np.bool_]:
+        """Which of the retrieved facts govern their question, shape (q, k)."""
+        return np.array([np.isin(row, a.facts) for row, a in zip(self.found, self.data.asked, strict=True)])
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the fact with the highest score governs the question, shape (q,)."""
+        return self.governing[np.arange(len(self.found)), self.scores.argmax(1)]
+
+    def right_applies(self, threshold: float) -> NDArray[np.bool_]:
+        """Whether a fact that governs the question is among those that reach the threshold, shape (q,)."""
+        return (self.governing & (self.scores >= threshold)).any(1)
+
     def ranking(self, name: str) -> Ranking:
         """What is drawn of it."""
         asked = self.data.asked
-        return Ranking(name, self.top, np.array([bool(a.facts) for a in asked]), [a.kind for a in asked])
+        return Ranking(name, self.top, self.inside, [a.kind for a in asked])
 
     def mask(self, kinds: Sequence[str]) -> NDArray[np.bool_]:
         """Which questions are of these kinds."""
@@ -50,47 +71,53 @@ class Scored:
 
 
 def figures(scored: Scored, threshold: float, *, probabilities: bool, seed: int = 0) -> dict[str, Any]:
-    """Every figure of one classifier on one set, with 95 % intervals of a bootstrap over records where it matters."""
-    inside = np.array([bool(a.facts) for a in scored.data.asked])
+    """Every figure of one classifier on one set.
+
+    `intervals` has the same names as the figures beside it: 95 % intervals of a bootstrap over records. The one at 95 %
+    recall picks its threshold anew in each round.
+    """
+    inside, direct, fires = scored.inside, scored.mask(IN_SCOPE[:2]), scored.top >= threshold
+    weights = resampled(np.array([a.record for a in scored.data.asked]), seed=seed)
+    kinds = sorted({a.kind for a in scored.data.asked})
+    intervals: dict[str, Any] = {"false_fires_at_threshold": {"all": interval(share(fires, ~inside), weights)}}
     out: dict[str, Any] = {
         "questions": len(inside),
         "in_scope": int(inside.sum()),
         "dropped": scored.data.dropped,
         "threshold": threshold,
-    }
-    kinds = sorted({a.kind for a in scored.data.asked})
-    out["false_fires_at_threshold"] = {
-        k: rate(scored.top[scored.mask([k])] >= threshold) for k in kinds if k not in IN_SCOPE
+        "false_fires_at_threshold": _false_fires(scored, kinds, threshold),
     }
     if not inside.any():
-        out["false_fires_at_threshold"]["all"] = rate(scored.top >= threshold)
-        return out
+        return out | {"intervals": intervals}
     groups = {kind: (kind,) for kind in IN_SCOPE if kind in kinds} | {"rel+gen": IN_SCOPE[:2], "all": IN_SCOPE}
-    out["auroc"] = {name: with_interval(scored, members, seed) for name, members in groups.items()}
+    out["auroc"] = {name: with_interval(scored, members, weights) for name, members in groups.items()}
     out["average_precision"] = average_precision(scored.top, inside)
-    direct = scored.mask(IN_SCOPE[:2])
     cut = float(np.quantile(scored.top[direct], 0.05, method="lower"))
-    out["at_95_recall"] = {"threshold": cut} | {
-        k: rate(scored.top[scored.mask([k])] >= cut) for k in kinds if k not in IN_SCOPE
-    }
-    out["at_95_recall"]["all"] = rate(scored.top[~inside] >= cut)
-    right = np.array([w in a.facts for w, a in zip(scored.winner.tolist(), scored.data.asked, strict=True)])
-    hit = right & (scored.top >= threshold)
-    for name, members in groups.items():
-        own = scored.mask(members)
-        places = [
-            (a.facts, row) for a, row, keep in zip(scored.data.asked, scored.found.tolist(), own, strict=True) if keep
-        ]
-        out.setdefault("right_fact", {})[name] = rate(hit[own])
-        out.setdefault("recall_at_threshold", {})[name] = rate(scored.top[own] >= threshold)
-        out.setdefault("retrieval", {})[name] = {
-            str(k): rate([bool(set(facts) & set(row[:k])) for facts, row in places]) for k in (1, 5, 10, 20)
-        }
-    out["false_fires_at_threshold"]["all"] = rate(scored.top[~inside] >= threshold)
+    out["at_95_recall"] = {"threshold": cut} | _false_fires(scored, kinds, cut)
+    intervals["at_95_recall"] = {"all": interval(fires_at_recall(scored.top, direct, ~inside), weights)}
+    hits = {"right_fact": scored.right & fires, "right_fact_applies": scored.right_applies(threshold)}
+    for figure, flags in {**hits, "recall_at_threshold": fires}.items():
+        own = {name: scored.mask(members) for name, members in groups.items()}
+        out[figure] = {name: rate(flags[mask]) for name, mask in own.items()}
+        intervals[figure] = {name: interval(share(flags, mask), weights) for name, mask in own.items()}
+    out["retrieval"] = {name: _retrieval(scored, scored.mask(members)) for name, members in groups.items()}
     if probabilities:
-        out["calibration_error"] = calibration_error(scored.top, inside)
-        out["calibration_error_direct"] = calibration_error(scored.top[direct | ~inside], inside[direct | ~inside])
-    return out
+        either = {"calibration_error": np.ones_like(inside), "calibration_error_direct": direct | ~inside}
+        for figure, mask in either.items():
+            out[figure] = calibration_error(scored.top[mask], inside[mask])
+            intervals[figure] = interval(miscalibration(scored.top, inside, mask), weights)
+    return out | {"intervals": intervals}
+
+
+def _false_fires(scored: Scored, kinds: Sequence[str], cut: float) -> dict[str, float]:
+    """Share of the questions out of scope that reach a score, by kind and of all."""
+    shares = {kind: rate(scored.top[scored.mask([kind])] >= cut) for kind in kinds if kind not in IN_SCOPE}
+    return shares | {"all": rate(scored.top[~scored.inside] >= cut)}
+
+
+def _retrieval(scored: Scored, own: NDArray[np.bool_]) -> dict[str, float]:
+    """Share of some questions that have a right fact among so many nearest."""
+    return {str(k): rate(scored.governing[own, :k].any(1)) for k in (1, 5, 10, 20)}
 
 
 def rate(hits: Any) -> float:
@@ -98,30 +125,16 @@ def rate(hits: Any) -> float:
     return round(float(np.mean(hits)), 4) if len(hits) else float("nan")
 
 
-def with_interval(scored: Scored, kinds: Sequence[str], seed: int, rounds: int = 200) -> dict[str, float]:
+def with_interval(scored: Scored, kinds: Sequence[str], weights: Weights) -> dict[str, float]:
     """AUROC of some kinds against every question out of scope, and its 95 % interval over resampled records."""
-    inside, outside = scored.mask(kinds), np.array([not a.facts for a in scored.data.asked])
-    records = np.array([a.record for a in scored.data.asked])
-    rng = np.random.default_rng(seed)
-    drawn: list[float] = []
-    for _ in range(rounds):
-        weight = np.bincount(rng.integers(0, records.max() + 1, records.max() + 1), minlength=records.max() + 1)[
-            records
-        ]
-        drawn.append(
-            auroc(np.repeat(scored.top[inside], weight[inside]), np.repeat(scored.top[outside], weight[outside]))
-        )
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return {
-        "value": round(auroc(scored.top[inside], scored.top[outside]), 4),
-        "low": round(float(low), 4),
-        "high": round(float(high), 4),
-    }
+    inside, outside = scored.mask(kinds), ~scored.inside
+    value = round(auroc(scored.top[inside], scored.top[outside]), 4)
+    return {"value": value, **interval(separation(scored.top, inside, outside), weights)}
 
 
 def extremes(scored: Scored, count: int = 100) -> dict[str, list[dict[str, Any]]]:
     """The highest-scoring questions out of scope and the lowest in scope, to look at."""
-    inside = np.array([bool(a.facts) for a in scored.data.asked])
+    inside = scored.inside
     order = np.argsort(-scored.top, kind="stable")
 
     def row(place: int) -> dict[str, Any]:

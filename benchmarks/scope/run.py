@@ -1,7 +1,8 @@
 """The table of the scope decision: `python -m benchmarks.scope.run --data DATA [--scope NAMES] [--sample RECORDS]`.
 
 All facts of a set are loaded at once; the candidates come from exact search over the shipped encoder's vectors.
-Any object with the `ScopeClassifier` protocol can be measured: see `measure`.
+Any object with the `ScopeClassifier` protocol can be measured: see `measure`. The near-misses written by hand
+(`near_misses.py`) are one more set of the table, with figures of their own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +24,10 @@ from scr.encoder import Encoder, open_encoder
 from scr.evaluation.scope_plots import Ranking, draw
 from scr.facts import Fact, new_id
 from scr.scope import Candidate, ScopeClassifier
+from scr.scope.cross_encoder import SHIPPED
 
 from .judge import Scored, extremes, figures
+from .near_misses import NEAR_MISSES, near_misses, pair_figures
 from .sets import ScopeSet, every_set
 
 _HERE = Path(__file__).parent
@@ -117,15 +121,35 @@ def main() -> None:
             drawn[data.name].append(scored.ranking(classifier.name))
         for name, row in results[data.name].items():
             print(data.name, name, json.dumps(_short(row)), flush=True)
+    if not given.sets or NEAR_MISSES in given.sets.split(","):
+        results[NEAR_MISSES] = by_hand(classifiers, encoder)
     parameters = {
         name: str(value)
         for name, value in vars(given).items()
         if name not in ("data", "name", "extremes", "classifier")
     }
-    write_result(_HERE / f"results/{given.name}.json", parameters, results)
-    draw(drawn, _HERE / f"results/{given.name}")
+    folder = given.classifier or SHIPPED
+    write_result(_HERE / f"results/{given.name}.json", parameters, results, folder)
+    if drawn:
+        draw(drawn, _HERE / f"results/{given.name}")
     if given.extremes:  # they quote the data sets, so they stay outside the project
-        write_result(given.extremes, parameters, looked)
+        write_result(given.extremes, parameters, looked, folder)
+
+
+def by_hand(classifiers: Sequence[ScopeClassifier], encoder: Encoder) -> dict[str, Any]:
+    """The near-misses written by hand, by cosine at its best and by the classifiers; each pair judged by itself."""
+    data = near_misses()
+    facts, queries = encoder.encode(data.facts), encoder.encode([a.query for a in data.asked])
+    own = np.array([[a.record] for a in data.asked])
+    near = Retrieved(own, (queries * facts[own[:, 0]]).sum(1, keepdims=True))
+    cosine = Scored(data, near.found, near.cosines)
+    rows = {"cosine": pair_figures(cosine, best_cut(cosine))}
+    for classifier in classifiers:
+        scored, _ = measure(classifier, data, near, 1, -1.0)
+        rows[classifier.name] = pair_figures(scored, classifier.threshold)
+    for name, row in rows.items():
+        print(data.name, name, json.dumps(row), flush=True)
+    return rows
 
 
 def open_classifier(name: str, folder: Path | None) -> ScopeClassifier:
@@ -141,7 +165,7 @@ def open_classifier(name: str, folder: Path | None) -> ScopeClassifier:
 
 def best_cut(scored: Scored) -> float:
     """The threshold with the highest balanced accuracy on the set itself: cosine at its best."""
-    inside = np.array([bool(a.facts) for a in scored.data.asked])
+    inside = scored.inside
     if not inside.any():
         return 0.6
     cuts = np.quantile(scored.top, np.linspace(0, 1, 201))

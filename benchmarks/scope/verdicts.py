@@ -41,7 +41,7 @@ class Verdict:
     Attributes:
         set: name of the set.
         list: `FALSE_FIRES` (out of scope, highest score first) or `MISSES` (in scope, lowest first).
-        rank: place in the list, from 1.
+        rank: place in the list, from 1; 0 is a question that was in it with earlier weights. Its label stays judged.
         question: digest of the question's text, see `digest`.
         score: highest score among its candidates when it was read.
         verdict: one of `VERDICTS`.
@@ -70,7 +70,8 @@ def read_verdicts(path: Path = _HERE / "verdicts.json") -> tuple[Verdict, ...]:
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[str, dict[str, dict[str, Any]]]:
-    """How many of each verdict, and of each reason within it, by set and list."""
+    """How many of each verdict, and of each reason within it, by set and list; of those that are in the lists now."""
+    verdicts = [verdict for verdict in verdicts if verdict.rank]
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for (name, which, verdict), n in Counter((v.set, v.list, v.verdict) for v in verdicts).items():
         found.setdefault(name, {}).setdefault(which, {})[verdict] = {"n": n}
