@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import write_result
 from scr.encoder import Encoder, open_encoder
+from scr.engines import Engine
 from scr.evaluation.scope_plots import Ranking, draw
 from scr.facts import Fact, new_id
 from scr.scope import Candidate, ScopeClassifier
@@ -88,6 +90,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--scope", default="serac,cross-encoder", help="classifiers, with commas")
     parser.add_argument("--classifier", type=Path, help="folder of the cross-encoder; the shipped one if left out")
+    parser.add_argument(
+        "--model", default="smollm2-135m", help="what llm and cascade ask, of benchmarks/tools/models.py"
+    )
     parser.add_argument("--sample", type=int, default=0, help="records whose questions are put; 0 is all")
     parser.add_argument("--k", type=int, default=10, help="candidates that are judged")
     parser.add_argument(
@@ -100,7 +105,8 @@ def main() -> None:
     parser.add_argument("--extremes", type=Path, help="file for the last classifier's worst errors, to look at")
     parser.add_argument("--sets", default="", help="names of sets, with commas; all if left out")
     given = parser.parse_args()
-    classifiers = [open_classifier(name, given.classifier) for name in given.scope.split(",")]
+    engine = partial(open_engine, given.model)
+    classifiers = [open_classifier(name, given.classifier, engine) for name in given.scope.split(",")]
     encoder = open_encoder()
     results: dict[str, dict[str, Any]] = {}
     looked: dict[str, Any] = {}
@@ -152,15 +158,30 @@ def by_hand(classifiers: Sequence[ScopeClassifier], encoder: Encoder) -> dict[st
     return rows
 
 
-def open_classifier(name: str, folder: Path | None) -> ScopeClassifier:
-    """A classifier by its name; the cross-encoder from the folder, or the shipped one."""
+def open_classifier(name: str, folder: Path | None, engine: Callable[[], Engine] | None = None) -> ScopeClassifier:
+    """A classifier by its name; the cross-encoder from the folder, or the shipped one.
+
+    Args:
+        name: as `scr scope eval` takes it.
+        folder: of a trained cross-encoder.
+        engine: opens the language model, for those that ask it.
+    """
     if name == "cross-encoder":
         from scr.scope.cross_encoder import CrossEncoder
 
         return CrossEncoder.from_pretrained(folder)
     from scr.scope.opening import open_scope
 
-    return open_scope(name)
+    return open_scope(name, engine=engine)
+
+
+@cache
+def open_engine(model: str) -> Engine:
+    """A model in this process, by its name in benchmarks/tools/models.py."""
+    from benchmarks.tools.models import build
+    from scr.engines.transformers import TransformersEngine
+
+    return TransformersEngine.from_pretrained(build(model))
 
 
 def best_cut(scored: Scored) -> float:
