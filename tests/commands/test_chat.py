@@ -79,19 +79,21 @@ def test_in_a_terminal(tmp_path: Path) -> None:
     os.close(child)
     said = b""
 
-    def wait_for(text: str) -> None:
+    def wait_for(text: str, *, pressing: bytes = b"") -> None:
         nonlocal said
         deadline = time.monotonic() + 90
         while text.encode() not in said:
             assert time.monotonic() < deadline, said
             if select.select([parent], [], [], 1)[0]:
                 said += os.read(parent, 65_536)
+            else:
+                os.write(parent, pressing)
         said = said.partition(text.encode())[2]
 
     try:
         wait_for("> ")
-        os.write(parent, b"\x03")
-        wait_for("Ctrl-D leaves")
+        # A signal between the prompt and the wait for a key is seen with the next key only (readline's), so press on.
+        wait_for("Ctrl-D leaves", pressing=b"\x03")
         wait_for("> ")
         os.write(parent, "/add The capital of Zoë is Lyon.\n".encode())
         wait_for("  The capital of Zoë is Lyon.")
