@@ -92,7 +92,7 @@ def test_in_a_terminal(tmp_path: Path) -> None:
 
     try:
         wait_for("> ")
-        # A signal between the prompt and the wait for a key is seen with the next key only (readline's), so press on.
+        # A signal that comes before readline waits for a key may be seen with the next key only: press on.
         wait_for("Ctrl-D leaves", pressing=b"\x03")
         wait_for("> ")
         os.write(parent, "/add The capital of Zoë is Lyon.\n".encode())
