@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,14 @@ def digests(folder: Path) -> dict[str, str]:
     """The first digits of sha256 of each file that says what a scope classifier decides, by the file's name."""
     files = [folder / name for name in (WEIGHTS, EXITS, "config.json")]
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS] for file in files if file.is_file()}
+
+
+def installed(names: Iterable[str]) -> dict[str, str | None]:
+    """Versions of libraries that a measurement can do without; None for what is not there."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found

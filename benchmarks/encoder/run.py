@@ -15,13 +15,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import write_result
+from benchmarks.common import installed, write_result
 from benchmarks.encoder.ways import REFERENCE, SHIPPED, WAYS, Encode, Way
 from benchmarks.sentences import sentences
 
@@ -165,16 +164,6 @@ def plot(rows: list[Row], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in _OPTIONAL:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for converted models")
@@ -191,7 +180,7 @@ def main() -> None:
     for row in rows:
         print(row, flush=True)
     parameters = {"sentences": given.sentences, "k": _K, "rounds": _ROUNDS, "queries": _QUERIES, "cores": _CORES}
-    parameters |= {"load_before": round(load, 1), "optional": _versions()}
+    parameters |= {"load_before": round(load, 1), "optional": installed(_OPTIONAL)}
     write_result(given.out / "encoder.json", parameters, [asdict(row) for row in rows])
     plot(rows, given.out / "encoder.png")
 

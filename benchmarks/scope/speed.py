@@ -21,11 +21,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import write_result
+from benchmarks.common import installed, write_result
 
 from . import arithmetic, decisions
 
@@ -111,16 +110,6 @@ def _draw_batched(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         panel.legend(frameon=False)
 
 
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in _OPTIONAL:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     results = before | {part: measured[part](given) for part in PARTS if part in given.parts}
     kept = {name: value for name, value in vars(given).items() if name not in {"cache", "data", "out"}}
-    parameters = {**kept, "cores": _CORES, "load_before": round(load, 1), "optional": _versions()}
+    parameters = {**kept, "cores": _CORES, "load_before": round(load, 1), "optional": installed(_OPTIONAL)}
     write_result(path, parameters, results)
     plot(results, path.with_suffix(".png"))
 
