@@ -170,7 +170,7 @@ class TransformersEngine(LocalEngine):
             rows.append(_Row(place, ids, len(rest), None, rest))
         done: dict[int, Scored] = {}
         for batch in self._batches(rows, 0):
-            span = max(len(row.new) for row in batch) + 1
+            span = max(len(row.new) for row in batch)
             step = max(_LOGITS // (span * self._network.config.get_text_config().vocab_size), 1)
             for start in range(0, len(batch), step):
                 some = batch[start : start + step]
@@ -221,7 +221,7 @@ class TransformersEngine(LocalEngine):
         self, rows: list[_Row], steps: int, sampling: Sampling, seen: Callable[[list[int]], bool] | None = None
     ) -> None:
         """Let the model go on with each row for a number of tokens, or to its end."""
-        ids, mask = self._padded(rows)
+        ids, mask = self._padded([row.ids for row in rows])
         width = ids.shape[1]
         watch = Watch(self._tokenizer, sampling.stop, [len(row.new) for row in rows], width, seen)
         noises = [row.noise for row in rows if row.noise]
@@ -236,33 +236,32 @@ class TransformersEngine(LocalEngine):
             row.new += new[: row.left]
 
     def _scored(self, rows: list[_Row]) -> list[Scored]:
-        """What the model makes of each row's new tokens, padded on the left as in generation."""
-        ids, mask = self._padded(rows)
+        """What the model makes of each row's new tokens, padded on the left as in generation.
+
+        A target's last token is not read, only looked for: a prompt with several targets of one token is read once.
+        """
+        places: dict[tuple[int, ...], int] = {}
+        place = [places.setdefault(tuple(row.ids[:-1]), len(places)) for row in rows]
+        ids, mask = self._padded(list(places))
         span = max(len(row.new) for row in rows)
         accepted = inspect.signature(self._network.forward).parameters
-        options: dict[str, Any] = {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0), "logits_to_keep": span + 1}
+        options: dict[str, Any] = {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0), "logits_to_keep": span}
         options = {name: value for name, value in options.items() if name in accepted}
         with self._computing(rows):
             output = self._network(input_ids=ids, attention_mask=mask, use_cache=False, **options)
-            # The logits at a token are about the one after it.
-            logits, targets = output.logits[:, -span - 1 : -1].float(), ids[:, -span:]
-            greedy = (logits.argmax(-1) == targets).tolist()
-            logprobs = logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0].tolist()
-        return [
-            Scored(tuple(logprobs[number][-len(row.new) :]), tuple(greedy[number][-len(row.new) :]))
-            for number, row in enumerate(rows)
-        ]
+            said = output.logits[:, -span:].float().log_softmax(-1)
+            return [_held(said[place[number], -len(row.new) :], row.new) for number, row in enumerate(rows)]
 
-    def _padded(self, rows: list[_Row]) -> tuple[Any, Any]:
-        """Token ids padded on the left, and the mask of what is no padding; both (rows, longest), on the device."""
+    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """Token ids padded on the left, and the mask of what is no padding; both (texts, longest), on the device."""
         import torch
 
-        width = max(len(row.ids) for row in rows)
-        ids = torch.full((len(rows), width), self._pad)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for number, row in enumerate(rows):
-            ids[number, width - len(row.ids) :] = torch.tensor(row.ids)
-            mask[number, width - len(row.ids) :] = 1
+        width = max(len(text) for text in texts)
+        ids = torch.full((len(texts), width), self._pad)
+        mask = torch.zeros((len(texts), width), dtype=torch.long)
+        for number, text in enumerate(texts):
+            ids[number, width - len(text) :] = torch.tensor(text)
+            mask[number, width - len(text) :] = 1
         return ids.to(self._network.device), mask.to(self._network.device)
 
     @contextmanager
@@ -315,6 +314,13 @@ class TransformersEngine(LocalEngine):
     def _text(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
+
+
+def _held(said: Any, target: Sequence[int]) -> Scored:
+    """The target's own among the log-probabilities [tokens, vocabulary]."""
+    own = said[range(len(target)), target].tolist()
+    greedy = [token == likeliest for token, likeliest in zip(target, said.argmax(-1).tolist(), strict=True)]
+    return Scored(tuple(own), tuple(greedy))
 
 
 def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -92,6 +92,19 @@ def test_neighbours_in_a_batch_make_no_difference(smollm2: TransformersEngine, m
 
 
 @llm
+def test_a_prompt_is_read_once_for_targets_of_one_token(smollm2: TransformersEngine) -> None:
+    read: list[tuple[int, ...]] = []
+    hook = smollm2.network.register_forward_pre_hook(
+        lambda _, __, given: read.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
+    with hook:
+        several = smollm2.score([("The sky is", " blue"), ("The sky is", " red"), ("The sky is", " grey and dull")])
+    (shape,) = read
+    assert shape[0] == 2
+    assert [len(scored.logprobs) for scored in several] == [1, 1, 3]
+
+
+@llm
 def test_a_target_is_text(smollm2: TransformersEngine) -> None:
     (scored,) = smollm2.score([("A turn ends with", "<|im_end|>")])
     assert len(scored.logprobs) > 1
