@@ -99,12 +99,14 @@ class EditReport:
         seconds: wall clock.
         peak_bytes: most memory that was held beyond the model's, where it was measured.
         changed: relative change ‖ΔW‖/‖W‖ by parameter; empty where no parameter changes.
+        prepared: seconds before the first edit, once for a model and not in `seconds`: contexts, statistics.
     """
 
     edits: int
     seconds: float
     peak_bytes: int | None = None
     changed: dict[str, float] = field(default_factory=dict)
+    prepared: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

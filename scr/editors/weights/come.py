@@ -3,12 +3,13 @@
 Beside the vector δ that makes the model give the new answer, the vector δ′ is sought that makes it give the old one.
 What both have in common is how an answer to this prompt looks at all, and is to stay; what else is in δ′ is the
 outdated knowledge, and is taken out. It is taken out only where it matters: in the p components of the target that
-are highest. With ĉ the direction of δ/‖δ‖ + δ′/‖δ′‖ and h the state at the bare prompt,
+are highest. With h the state at the bare prompt, and δ″ = (δ′·ĉ) ĉ the common part along the direction ĉ of
+δ/‖δ‖ + δ′/‖δ′‖,
 
-    z = h + δ − a δ′ + (δ′·ĉ) ĉ   in those components,   z = h + δ   in the others,
+    z = h + δ − a (δ′ − δ″)   in those components,   z = h + δ   in the others,
 
-after which the update is MEMIT's. This is the form of the implementation that the authors published, where the common
-part is added whole, not by the share a.
+after which the update is MEMIT's. The implementation that the authors published adds the common part whole,
+z = h + δ − a δ′ + δ″ (the setting `whole`).
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ class ComeConfig(MemitConfig):
     Attributes:
         share: a, how much of the old answer's vector is taken out.
         top: p, the share of components in which it is.
+        whole: whether the common part is added whole, as the published implementation does.
     """
 
     share: float = 0.1
     top: float = 0.2
+    whole: bool = False
 
 
 class Come(Memit):
@@ -70,32 +73,32 @@ class Come(Memit):
             new = optimise(self.host, requests, module, prefixes, config.target)
             outdated = optimise(self.host, requests, module, prefixes, brief, old)
             pairs = zip(new, outdated, strict=True)
-            return torch.stack([come_target(a.start, a.delta, b.delta, config.share, config.top) for a, b in pairs])
+            return torch.stack([come_target(one.start, one.delta, other.delta, config) for one, other in pairs])
 
         return seek
 
 
-def come_target(start: torch.Tensor, new: torch.Tensor, old: torch.Tensor, share: float, top: float) -> torch.Tensor:
+def come_target(start: torch.Tensor, new: torch.Tensor, old: torch.Tensor, config: ComeConfig) -> torch.Tensor:
     """The state z without the outdated knowledge [hidden].
 
     Args:
         start: h, the state at the bare prompt [hidden].
         new: δ [hidden].
         old: δ′ [hidden].
-        share: a.
-        top: p, between 0 and 1.
+        config: a, p and the form.
     """
     import torch
 
     plain = start + new
-    count = round(top * len(plain))
+    count = round(config.top * len(plain))
     if not count or not bool(old.any()):
         return plain
     common = torch.nn.functional.normalize(
         torch.nn.functional.normalize(new, dim=0) + torch.nn.functional.normalize(old, dim=0), dim=0
     )
+    kept = (old @ common) * common
     highest = plain.topk(count).indices
-    unlearned = plain - share * old + (old @ common) * common
+    unlearned = plain - config.share * old + (kept if config.whole else config.share * kept)
     return plain.index_copy(0, highest, unlearned[highest])
 
 

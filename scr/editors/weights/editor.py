@@ -46,7 +46,7 @@ class WeightEdited:
         self._host, self._patch, self._traits, self._update = host, patch, traits, update
         self.engine = engine
         self.reports: list[EditReport] = []
-        self._base = ""
+        self._base, self._prepared = "", 0.0
         _CARRYING.add(host.network)
 
     @property
@@ -74,7 +74,8 @@ class WeightEdited:
         with peak(self._host.device) as held, still(self._host.network), self._patch.whole():
             self._update(requests, self._patch)
         seconds = time.perf_counter() - began
-        self.reports.append(EditReport(len(edits), seconds, held(), self._patch.changed()))
+        self.reports.append(EditReport(len(requests), seconds, held(), self._patch.changed(), self._prepared))
+        self._prepared = 0.0
 
     def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
         """Each question as it came: the model itself is another one."""
@@ -160,8 +161,10 @@ class WeightEditor(ABC, Generic[Config]):
         edited = WeightEdited(self.engine, self.host, Patch(self.host.network, self.tensors()), self.traits, None)
         try:
             check(edits, self.host.tokenizer, subject="subject" in self.traits.needs)
+            began = time.perf_counter()
             with still(self.host.network):
                 edited._update = self.begin()
+            edited._prepared = time.perf_counter() - began
             edited.add(edits)
         except BaseException:
             edited.restore()

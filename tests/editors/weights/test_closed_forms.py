@@ -163,23 +163,36 @@ def test_alphaedit_keeps_the_keys_of_earlier_edits() -> None:
     assert (after - before).norm() <= 1e-3 * before.norm()
 
 
-def test_come_is_its_formula() -> None:
-    """Jung et al. 2025: unlearned in the highest components, plain in the others."""
+@pytest.mark.parametrize("whole", [False, True])
+def test_come_is_its_formula(whole: bool) -> None:
+    """Jung et al. 2025: δ − a (δ′ − δ″) in the highest components, plain in the others; `whole` adds δ″ unscaled."""
     import torch
 
     noise = torch.Generator().manual_seed(3)
     start, new, old = (torch.randn(20, generator=noise) for _ in range(3))
-    given = come_target(start, new, old, share=0.1, top=0.2)
+    config = ComeConfig(share=0.1, top=0.2, whole=whole)
+    given = come_target(start, new, old, config)
     unit = new / new.norm() + old / old.norm()
     unit = unit / unit.norm()
-    share = float(old @ unit)
+    common = float(old @ unit) * (1 if whole else 0.1)
     order = sorted(range(20), key=lambda at: float(start[at] + new[at]), reverse=True)
     for place, at in enumerate(order):
         plain = float(start[at] + new[at])
-        expected = plain - 0.1 * float(old[at]) + share * float(unit[at]) if place < 4 else plain
+        expected = plain - 0.1 * float(old[at]) + common * float(unit[at]) if place < 4 else plain
         assert float(given[at]) == pytest.approx(expected, abs=1e-5)
-    assert torch.equal(come_target(start, new, old, 0.1, 0.0), start + new)
-    assert torch.equal(come_target(start, new, torch.zeros(20), 0.1, 0.2), start + new)
+    assert torch.equal(come_target(start, new, old, replace(config, top=0.0)), start + new)
+    assert torch.equal(come_target(start, new, torch.zeros(20), config), start + new)
+
+
+def test_come_moves_away_from_the_outdated_answer() -> None:
+    """What is taken out of the target points along δ′: the published form with δ″ whole may point the other way."""
+    import torch
+
+    noise = torch.Generator().manual_seed(4)
+    for _ in range(20):
+        start, new, old = (torch.randn(64, generator=noise) for _ in range(3))
+        away = come_target(start, new, old, ComeConfig(top=1.0)) - start - new
+        assert float(away @ old) < 0
 
 
 def test_come_without_unlearning_is_memit() -> None:
