@@ -53,12 +53,13 @@ def _load(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _texts(answers: Any) -> Iterator[str]:
+def texts(answers: Any) -> Iterator[str]:
+    """Every answer in however many lists, in small letters."""
     if isinstance(answers, str):
         yield answers.casefold().strip()
     else:
         for answer in answers:
-            yield from _texts(answer)
+            yield from texts(answer)
 
 
 def knowedit(folder: Path, name: str) -> ScopeSet:
@@ -87,13 +88,13 @@ def knowedit(folder: Path, name: str) -> ScopeSet:
             ("Subject_Aliasing", "alias"),
         ):
             asked += [Asked(q["prompt"], kind, right, place) for q in row["portability"].get(group, [])]
-        old = set(_texts(row["ground_truth"]))
+        old = set(texts(row["ground_truth"]))
         for q in row["locality"].get("Relation_Specificity", []):
             if prompts[row["prompt"]] > 1:
                 dropped["prompt shared by records"] += 1
             elif q["prompt"] in prompts:
                 dropped["another record's edit"] += 1
-            elif old & set(_texts(q["ground_truth"])):
+            elif old & set(texts(q["ground_truth"])):
                 dropped["asks for the edited relation"] += 1
             else:
                 asked.append(Asked(q["prompt"], "same subject", (), place))
