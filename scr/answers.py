@@ -1,15 +1,17 @@
 """The file of answers to bulk questions: a line each, in the order of the input, whatever order they come in.
 
 Each answer is on the disk when it is there. One that waits for an earlier one lies in ``OUT.early`` until its turn, so
-that a run which is killed loses none, and the next one asks for none again.
+that a run which is killed loses none, and the next one asks for none again. What the answers depend on is kept in
+``OUT.parameters``, so that no run goes on with other ones.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -32,7 +34,7 @@ class Earlier:
         early: answers that waited for an earlier one, by the question's place in the input, from 0.
     """
 
-    done: Sequence[str | int] = ()
+    done: Collection[str | int] = ()
     early: Mapping[int, Record] = field(default_factory=dict)
 
 
@@ -49,7 +51,7 @@ def resume(output: Path) -> Earlier:
         if not output.exists():
             _beside(output).unlink(missing_ok=True)
             return Earlier()
-        return Earlier([_id(record) for record in _whole_lines(output, _BEGINNINGS)], early)
+        return Earlier(_Ids(output, sum(1 for _ in map(_id, _whole_lines(output, _BEGINNINGS)))), early)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{output} (or {_beside(output).name}) is not an output of `scr batch`: choose another -o"
@@ -98,6 +100,53 @@ def _beside(output: Path) -> Path:
     return output.with_name(output.name + ".early")
 
 
+class _Ids(Collection[str | int]):
+    """Ids of an output's first lines: read as they are asked for, since an output may have any number of them."""
+
+    def __init__(self, output: Path, number: int) -> None:
+        self._output, self._number = output, number
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[str | int]:
+        with self._output.open("rb") as file:
+            for data in islice(file, self._number):
+                yield _id(json.loads(data))
+
+    def __contains__(self, identity: object) -> bool:
+        return any(one == identity for one in self)
+
+
+def _agree(output: Path, parameters: Mapping[str, Any], *, begun: bool) -> None:
+    """Keep what the answers depend on beside an output that begins; one that was begun has to have the same.
+
+    Earlier versions kept none. It is not known what their answers depend on, so nothing is added to these.
+
+    Raises:
+        UsageError: it was begun with other parameters, or the file beside it is of something else.
+    """
+    path = output.with_name(output.name + ".parameters")
+    if path.exists():
+        try:
+            there = dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError, RecursionError):
+            raise UsageError(f"{path} is damaged, or not of `scr batch`: choose another -o") from None
+        names = [name for name in parameters if name in there and there[name] != parameters[name]]
+        if begun and names:
+            different = ", ".join(f"{name} {there[name]!r}, not {parameters[name]!r}" for name in names)
+            raise UsageError(
+                f"{output} was begun with other parameters ({different}): choose another -o, repeat them, or delete it "
+                "to begin anew"
+            )
+    if begun:
+        return
+    # Written aside and renamed, so that a kill leaves no half of it.
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(json.dumps(parameters, indent=1) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
 def _id(record: Mapping[str, Any]) -> str | int:
     if not record.keys() & {"answer", "error"}:
         raise KeyError("answer")
@@ -126,8 +175,21 @@ class Answers:
 
     @classmethod
     @contextmanager
-    def append_to(cls, output: Path, earlier: Earlier) -> Iterator[Answers]:
-        """Go on with a file that :func:`resume` has read; leaves nothing beside it unless the block raises."""
+    def append_to(
+        cls, output: Path, earlier: Earlier, parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[Answers]:
+        """Go on with a file that :func:`resume` has read; no answer is left beside it unless the block raises.
+
+        Args:
+            output: the file.
+            earlier: what it has.
+            parameters: what the answers depend on, as JSON knows it; kept beside the output. None asks for none.
+
+        Raises:
+            UsageError: answers are there that depend on other parameters.
+        """
+        if parameters is not None:
+            _agree(output, parameters, begun=bool(earlier.done or earlier.early))
         beside = _beside(output)
         with output.open("a", encoding="utf-8") as out:
             answers = cls(out, earlier, beside)

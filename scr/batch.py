@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,10 +10,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, Literal, TypeAlias
+from uuid import uuid4
 
 from scr.answers import Answers, Record
 from scr.context import Context
-from scr.engines import Completion, Outcome, Prompt, Sampling
+from scr.engines import Completion, Engine, Mixing, Outcome, Prompt, Sampling
 from scr.engines.local import LocalEngine
 from scr.errors import EngineError, EngineRefused, EngineUnavailable, ModelNotFound, UsageError
 from scr.facts import Fact
@@ -28,6 +30,11 @@ _FATAL = (EngineUnavailable, EngineRefused, ModelNotFound)
 
 _Placed: TypeAlias = tuple[int, Question]
 """A question with its place in the input, from 0."""
+
+_Request: TypeAlias = tuple[Prompt, Sampling]
+
+_Ask: TypeAlias = Callable[[Iterable[_Request]], Iterator[tuple[int, Outcome]]]
+"""Asks the model: gives the place of each prompt and what became of it, as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +79,22 @@ class Batch:
     def _records(self, asked: Iterator[_Placed]) -> Generator[tuple[int, Record], None, None]:
         """Places and records, each as soon as it is there."""
         with closing(self._decided(asked)) as decided:
+            if isinstance(engine := self._engine, Mixing):
+                yield from self._answered(decided, engine.generate_mixed)
+                return
             for sampling, alike in groupby(decided, key=lambda one: one.question.sampling):
-                yield from self._alike(alike, sampling)
+                yield from self._answered(alike, _of_one(engine, sampling))
+
+    @property
+    def _engine(self) -> Engine:
+        if self._pipeline.engine is None:
+            raise ValueError("this pipeline has no engine: give it one to ask")
+        return self._pipeline.engine
 
     def _decided(self, asked: Iterator[_Placed]) -> Generator[_Asked, None, None]:
         """The questions with what the facts make of them; within a chunk, those of one sampling together."""
         chunks = iter(lambda: list(islice(asked, self._chunk)), [])
-        engine: object = self._pipeline.engine
+        engine: object = self._engine
         if isinstance(engine, LocalEngine):  # its model and tokenizer serve one thread at a time
             for chunk in chunks:
                 yield from self._edit(chunk)
@@ -110,20 +126,22 @@ class Batch:
             return _Asked(place, question, decision, flaw=str(error))
         return _Asked(place, question, decision, context)
 
-    def _alike(self, asked: Iterable[_Asked], sampling: Sampling) -> Generator[tuple[int, Record], None, None]:
-        """Records for questions of one sampling; one that fails does not stop the others."""
+    def _answered(self, asked: Iterable[_Asked], ask: _Ask) -> Generator[tuple[int, Record], None, None]:
+        """Records for questions; one that fails does not stop the others."""
         flawed: list[_Asked] = []
         waiting: dict[int, _Answer] = {}
-        with closing(self._outcomes(self._requests(asked, waiting, flawed), sampling)) as outcomes:
+        with closing(_outcomes(ask(self._requests(asked, waiting, flawed)))) as outcomes:
             for place, outcome in outcomes:
                 answer = waiting.pop(place)
                 answer.said[place - answer.first] = outcome
                 if None not in answer.said:
-                    yield answer.asked.place, _record(answer)
+                    yield answer.asked.place, _record(answer, self._engine.model)
                 yield from _errors(flawed)
         yield from _errors(flawed)
 
-    def _requests(self, asked: Iterable[_Asked], waiting: dict[int, _Answer], flawed: list[_Asked]) -> Iterator[Prompt]:
+    def _requests(
+        self, asked: Iterable[_Asked], waiting: dict[int, _Answer], flawed: list[_Asked]
+    ) -> Iterator[_Request]:
         """What the model is asked; notes by its place whose answer it will be, and what cannot be asked."""
         place = 0
         for one in asked:
@@ -136,24 +154,26 @@ class Batch:
             for prompt in (one.given, one.question.prompt)[: len(answer.said)]:
                 waiting[place] = answer
                 place += 1
-                yield prompt
-
-    def _outcomes(self, prompts: Iterable[Prompt], sampling: Sampling) -> Generator[tuple[int, Outcome], None, None]:
-        """Ask the model: the place of each prompt and what became of it, as it comes."""
-        engine = self._pipeline.engine
-        if engine is None:
-            raise ValueError("this pipeline has no engine: give it one to ask")
-        with ExitStack() as leaving:
-            outcomes = engine.generate_each(prompts, sampling)
-            # Leaving it is what stops the questions that are under way; that is not left to the garbage collector.
-            leaving.callback(getattr(outcomes, "close", lambda: None))
-            for place, outcome in outcomes:
-                if isinstance(outcome, _FATAL):
-                    raise outcome
-                yield place, outcome
+                yield prompt, one.question.sampling
 
 
-def _pass_over(questions: Iterator[_Placed], done: Sequence[str | int], progress: Callable[[int], None]) -> None:
+def _of_one(engine: Engine, sampling: Sampling) -> _Ask:
+    """Asks an engine for answers of one sampling."""
+    return lambda requests: engine.generate_each((prompt for prompt, _ in requests), sampling)
+
+
+def _outcomes(given: Iterator[tuple[int, Outcome]]) -> Generator[tuple[int, Outcome], None, None]:
+    """The place of each prompt and what became of it, as it comes; what no other prompt would be spared is raised."""
+    with ExitStack() as leaving:
+        # Leaving it is what stops the questions that are under way; that is not left to the garbage collector.
+        leaving.callback(getattr(given, "close", lambda: None))
+        for place, outcome in given:
+            if isinstance(outcome, _FATAL):
+                raise outcome
+            yield place, outcome
+
+
+def _pass_over(questions: Iterator[_Placed], done: Iterable[str | int], progress: Callable[[int], None]) -> None:
     for identity, (_, question) in zip(done, questions, strict=False):
         if question.id != identity:
             raise UsageError(
@@ -217,7 +237,7 @@ def _errors(flawed: list[_Asked]) -> Iterator[tuple[int, Record]]:
         yield one.place, _error(one.question, one.flaw or "there is nothing to ask")
 
 
-def _record(answer: _Answer) -> Record:
+def _record(answer: _Answer, model: str) -> Record:
     asked, said, bare = answer.asked, answer.said[0], answer.said[-1]
     failure = next((str(one) for one in answer.said if isinstance(one, EngineError)), None)
     if failure or not isinstance(said, Completion):
@@ -225,7 +245,7 @@ def _record(answer: _Answer) -> Record:
     facts = [fact.id for fact in asked.shown]
     plain = bare.text if isinstance(bare, Completion) and answer.compared else None
     if asked.question.openai:
-        return _openai_record(asked.question, said, facts, plain)
+        return _openai_record(asked.question, model, said, facts, plain)
     prompt = asked.question.prompt
     query = prompt if isinstance(prompt, str) else text_of((prompt or [{}])[-1])
     record: Record = {"id": asked.question.id, "query": query, "answer": said.text}
@@ -234,11 +254,16 @@ def _record(answer: _Answer) -> Record:
     return record if plain is None else {**record, "bare_answer": plain}
 
 
-def _openai_record(question: Question, completion: Completion, facts: Sequence[str], bare: str | None) -> Record:
+def _openai_record(
+    question: Question, model: str, completion: Completion, facts: Sequence[str], bare: str | None
+) -> Record:
     chat = not isinstance(question.prompt, str)
     said = {"message": {"role": "assistant", "content": completion.text}} if chat else {"text": completion.text}
     body: dict[str, Any] = {
+        "id": f"{'chatcmpl' if chat else 'cmpl'}-{uuid4().hex}",
         "object": "chat.completion" if chat else "text_completion",
+        "created": int(time.time()),
+        "model": model,
         "choices": [{"index": 0, **said, "finish_reason": completion.finish_reason}],
         "usage": {
             "prompt_tokens": completion.prompt_tokens,

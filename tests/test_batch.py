@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import threading
+import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from scr.batch import Batch, Counts, Mode
 from scr.context import ContextBuilder
 from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.engines.local import LocalEngine
+from scr.engines.openai import OpenAIEngine
 from scr.errors import UsageError
 from scr.facts import NewFact
 from scr.pipeline import Decision, Pipeline
@@ -24,6 +26,7 @@ from scr.questions import Question, read_questions
 from scr.scope.opening import open_scope
 from scr.store import FactStore
 
+from .commands.standin import StandIn
 from .test_pipeline import Recorder
 
 GREEDY = Sampling()
@@ -212,6 +215,21 @@ def test_questions_of_different_sampling_keep_their_order(store: FactStore) -> N
     assert recorder.given == [f"text {n}" for n in (0, 2, 4, 1, 3, 5)], "one call for each sampling"
 
 
+def test_no_more_is_read_for_a_server_where_samplings_differ(store: FactStore) -> None:
+    answered, ahead, out = [], list[int](), io.StringIO()
+
+    def drawn() -> Iterator[Question]:
+        for number in range(100):
+            ahead.append(number - len(answered))
+            yield Question(number, f"text {number}", Sampling(seed=number))
+
+    with StandIn().running() as server, closing(OpenAIEngine.connect(server.url, concurrency=4)) as engine:
+        batch = Batch(Pipeline(store, open_scope(), ContextBuilder(), engine), chunk=8)
+        assert batch.run(drawn(), Answers(out), answered.append) == Counts(100, 0, 0)
+    assert max(ahead) < 2 * 8 + 2 * 4
+    assert [json.loads(line)["id"] for line in out.getvalue().splitlines()] == [*range(100)]
+
+
 class Backwards(Recorder):
     """Answers the last prompt first, one by one, and is cut off after so many."""
 
@@ -256,6 +274,22 @@ def test_an_answer_that_came_is_never_asked_for_again(store: FactStore, tmp_path
         f"to {one['query']}" if mode == "compare" else None for one in answers
     ]
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out"]
+
+
+def test_going_on_holds_no_more_for_a_longer_output(store: FactStore, tmp_path: Path) -> None:
+    out, number = tmp_path / "out", 20_000
+    with out.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"id": f"question number {n}", "answer": "x"}) + "\n" for n in range(number))
+    batch = Batch(Pipeline(store, open_scope(), ContextBuilder(), Recorder()), "bare")
+    asked = (Question(f"question number {n}", "text", GREEDY) for n in range(number + 1))
+    tracemalloc.start()
+    try:
+        with Answers.append_to(out, resume(out)) as answers:
+            counts = batch.run(asked, answers, lambda _: None)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert counts == Counts(1, 0, number)
 
 
 def test_leaving_a_run_stops_the_engine(store: FactStore) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,10 @@ from scr.commands import options
 from scr.commands.groups import Asking, Deciding, Drawing, spread
 from scr.commands.opening import input_file, opened_edits
 from scr.commands.output import note, say_json
+
+if TYPE_CHECKING:
+    from scr.api import Edits
+    from scr.batch import Mode
 
 
 @spread
@@ -65,20 +70,38 @@ def batch(
         nullcontext(Earlier()) if output == "-" else held(Path(output)) as earlier,
         opened_edits(store, namespace, deciding, asking) as edits,
     ):
-        _ = edits.engine
-        job = Batch(edits.pipeline, "bare" if bare else "compare" if compare else "edited", chunk)
+        mode: Mode = "bare" if bare else "compare" if compare else "edited"
+        parameters = {**_parameters(mode, edits, deciding), "prompt_form": prompt_form, **asdict(drawing)}
+        job = Batch(edits.pipeline, mode, chunk)
         with input_file(input_) as file, bar("Answering", total) as advance:
             questions = read_questions(file, sampling, prompt_form)
             if output == "-":
                 counts = job.run(questions, Answers(sys.stdout), advance)
             else:
-                with Answers.append_to(Path(output), earlier) as answers:
+                with Answers.append_to(Path(output), earlier, parameters) as answers:
                     counts = job.run(questions, answers, advance)
     if json_:
         say_json({"answered": counts.answered, "failed": counts.failed, "resumed": counts.resumed})
     else:
         already = f", {counts.resumed:,} were done before" if counts.resumed else ""
         note(f"answered {counts.answered:,}, failed {counts.failed:,}{already}")
+
+
+def _parameters(mode: Mode, edits: Edits, deciding: Deciding) -> dict[str, Any]:
+    """What the answers depend on; where no fact is shown, nothing that chooses and words facts counts."""
+    asked = {"mode": mode, "model": edits.engine.model}
+    if mode == "bare":
+        return asked
+    scope = edits.pipeline.scope
+    return {
+        **asked,
+        "store": str(edits.store.path),
+        "namespace": edits.store.namespace,
+        "scope": deciding.scope or scope.name,
+        "threshold": float(scope.threshold),
+        "top_k": deciding.top_k,
+        "prompts": edits.pipeline.context.fingerprint(),
+    }
 
 
 def _count(name: str) -> int | None:

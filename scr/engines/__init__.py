@@ -111,6 +111,15 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Mixing(Protocol):
+    """An engine to which it is all the same whether prompts have one sampling: a server."""
+
+    def generate_mixed(self, requests: Iterable[tuple[Prompt, Sampling]]) -> Iterator[tuple[int, Outcome]]:
+        """:meth:`Engine.generate_each` for prompts that have each their own sampling."""
+        ...
+
+
 def in_order(outcomes: Iterable[tuple[int, Outcome]]) -> list[Completion]:
     """The answers of :meth:`Engine.generate_each`, in the order of their prompts.
 

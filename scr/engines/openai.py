@@ -104,7 +104,11 @@ class OpenAIEngine:
         self, prompts: Iterable[Prompt], sampling: Sampling
     ) -> Generator[tuple[int, Outcome], None, None]:
         """Answer prompts as the server finishes them, drawing more as it does."""
-        yield from self._each(self._outcome(prompt, sampling) for prompt in prompts)
+        yield from self.generate_mixed((prompt, sampling) for prompt in prompts)
+
+    def generate_mixed(self, requests: Iterable[tuple[Prompt, Sampling]]) -> Generator[tuple[int, Outcome], None, None]:
+        """:meth:`generate_each` for prompts that have each their own sampling."""
+        yield from self._each(self._outcome(prompt, sampling) for prompt, sampling in requests)
 
     def score(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Scored]:
         """See :meth:`scr.engines.scoring.Scorer.score`; needs vLLM's ``/tokenize`` and ``prompt_logprobs``."""

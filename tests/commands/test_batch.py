@@ -6,11 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types import Completion
+from openai.types.chat import ChatCompletion
 
 from .conftest import Scr
 from .standin import StandIn
@@ -101,10 +104,48 @@ def test_the_openai_format(scr: Scr, tmp_path: Path) -> None:
     assert "/v1/chat/completions" in c["error"]["message"]
     assert "messages" in d["error"]["message"]
     assert "'n'" in e["error"]["message"]
-    assert f["response"]["body"] == body
+    for one, kind in ((a, ChatCompletion), (f, ChatCompletion), (b, Completion)):
+        made = kind.model_validate(one["response"]["body"])
+        assert made.model == "stand-in"
+        assert abs(made.created - time.time()) < 60
+    assert a["response"]["body"]["id"] != f["response"]["body"]["id"]
+    assert f["response"]["body"]["choices"] == body["choices"]
     asked = next(one for one in server.asked if "messages" in one)
     assert (asked["max_tokens"], asked["temperature"], asked["seed"]) == (7, 0.5, 3)
     assert asked["messages"][0] == turns[0]
+
+
+class Meeting(StandIn):
+    """Answers no question before all of them are there."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.met = threading.Barrier(number, timeout=20)
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.met.wait()
+        return super().answer(body)
+
+
+def test_a_server_gets_requests_of_different_sampling_side_by_side(scr: Scr, tmp_path: Path) -> None:
+    scr("add", LYON)
+    asked = [QUESTION if n % 5 == 0 else f"What is thing {n}?" for n in range(24)]
+    own = [{"seed": n, "max_tokens": 1 + n % 7} for n in range(24)]
+    records = [
+        {"custom_id": n, "body": {"messages": [{"role": "user", "content": asked[n]}], **own[n]}} for n in range(24)
+    ]
+    source, out = jsonl(tmp_path / "in.jsonl", [*records, {"custom_id": 24, "body": {}}]), tmp_path / "out.jsonl"
+    with Meeting(24 + 5).running() as server:  # those of which a fact is shown are asked both ways
+        ran = scr("batch", source, "-o", out, "--base-url", server.url, "--compare", "--json")
+    assert ran.json == {"answered": 24, "failed": 1, "resumed": 0}
+    answers = written(out)
+    assert [one["custom_id"] for one in answers] == [*range(25)]
+    for one, question in zip(answers[:24], asked, strict=True):
+        body = one["response"]["body"]
+        assert body["scr"]["bare_answer"] == f"you said: {question}"
+        assert (LYON in body["choices"][0]["message"]["content"]) == (question == QUESTION)
+    sent = {(one["seed"], one["max_tokens"]) for one in server.asked}
+    assert sent == {(one["seed"], one["max_tokens"]) for one in own}
 
 
 def test_a_line_that_fails_is_an_error_record_and_the_rest_go_on(scr: Scr, tmp_path: Path) -> None:
@@ -195,6 +236,52 @@ def test_a_last_line_that_was_cut_off_is_answered_anew(scr: Scr, tmp_path: Path)
             out.write_bytes(whole[:-cut])
             assert scr("batch", source, "-o", out, "--base-url", server.url, "--json").json["answered"] == 1
             assert out.read_bytes() == whole
+
+
+def test_an_output_that_was_begun_with_other_parameters_is_left_alone(scr: Scr, tmp_path: Path) -> None:
+    scr("add", LYON)
+    source, out = plain(tmp_path, 3), tmp_path / "out.jsonl"
+    beside = tmp_path / "out.jsonl.parameters"
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "chat.jinja").write_text("{{ facts }} {{ query }}")
+    with StandIn(models=("stand-in", "another")).running() as server:
+        command = ["batch", source, "-o", out, "--base-url", server.url]
+        assert scr(*command, "--bare", "--model", "stand-in").status == 0
+        whole, server.asked = out.read_bytes(), []
+        ran = scr(*command, "--compare", "--max-tokens", 3, "--model", "stand-in")
+        assert (ran.status, ran.err.count("\n"), out.read_bytes()) == (2, 1, whole)
+        assert "mode 'bare', not 'compare'" in ran.err
+        assert "max_tokens 128, not 3" in ran.err
+        assert "choose another -o" in ran.err
+        bare = [*command, "--bare", "--model", "stand-in"]
+        alike = ("--chunk", 2, "--top-k", 3, "--threshold", 0.9, "--prompts", prompts)
+        assert scr(*bare, *alike, "--json").json["resumed"] == 3, "without facts they count for nothing"
+        out.unlink()
+        edited = [*command, "--model", "stand-in"]
+        assert scr(*edited, "--json").json["answered"] == 3, "what is not there can be begun anew"
+        for more in (
+            ("--model", "another"), ("--seed", 1), ("--temperature", 1), ("--prompt-form", "completion"), ("--bare",),
+            ("--top-k", 3), ("--threshold", 0.9), ("--scope", "cosine"), ("--prompts", prompts), ("--namespace", "x"),
+        ):  # fmt: skip
+            assert scr(*edited, *more).status == 2, more
+        assert scr(*edited, "--json").json["resumed"] == 3
+        beside.unlink()
+        assert scr(*edited, "--max-tokens", 3, "--json").json["resumed"] == 3, "an earlier version kept no parameters"
+        assert not beside.exists()
+        beside.write_text("my diary")
+        assert scr(*edited).status == 2
+        assert beside.read_text() == "my diary"
+
+
+def test_a_run_that_answered_nothing_binds_the_next_to_nothing(scr: Scr, tmp_path: Path) -> None:
+    source, out = plain(tmp_path, 3), tmp_path / "out.jsonl"
+    with StandIn().running() as server:
+        server.dead_after = 0
+        assert scr("batch", source, "-o", out, "--base-url", server.url).status == 1
+        server.dead_after = None
+        assert scr("batch", source, "-o", out, "--base-url", server.url, "--max-tokens", 3).status == 0
+        assert scr("batch", source, "-o", out, "--base-url", server.url).status == 2
 
 
 def test_an_output_of_another_input_is_left_alone(scr: Scr, tmp_path: Path) -> None:
