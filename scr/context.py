@@ -66,6 +66,9 @@ class ContextBuilder:
         budget: most tokens of facts in a prompt.
         count_tokens: an engine's way to count; without it, or where it says None, length is estimated.
 
+    Attributes:
+        folders: where templates are looked for, one's own first.
+
     Raises:
         UsageError: the folder is not there, or holds no template.
     """
@@ -77,7 +80,7 @@ class ContextBuilder:
         budget: int = DEFAULT_BUDGET,
         count_tokens: Callable[[str], int | None] | None = None,
     ) -> None:
-        self._folders = _template_folders(prompts)
+        self.folders = _template_folders(prompts)
         self._budget = budget
         self._count_tokens = count_tokens
         self._templates: dict[Form, Template] = {}
@@ -90,7 +93,7 @@ class ContextBuilder:
         """Of the wording of every template, in few letters."""
         import xxhash
 
-        found = {path.name: path for folder in reversed(self._folders) for path in folder.glob("*.jinja")}
+        found = {path.name: path for folder in reversed(self.folders) for path in folder.glob("*.jinja")}
         digest = xxhash.xxh64()
         for name, path in sorted(found.items()):
             digest.update(f"{name}\n".encode() + path.read_bytes())
@@ -156,16 +159,16 @@ class ContextBuilder:
         """
         try:
             if form not in self._templates:
-                self._templates[form] = load_template(form, self._folders)
+                self._templates[form] = load_template(form, self.folders)
             text = self._templates[form].render(
                 query=query, facts=facts, tag=tag_for([query, *(fact.text for fact in facts)])
             )
         except ScrError:
             raise
         except Exception as error:  # a template may fail in any way that Python can
-            raise UsageError(_template_error(form, self._folders, error)) from error
+            raise UsageError(_template_error(form, self.folders, error)) from error
         if missing := next((name for name, part in _promised(query, facts) if part not in text), None):
-            path = _template_path(form, self._folders)
+            path = _template_path(form, self.folders)
             raise UsageError(
                 f"the template {path} does not show {missing} as it is: write {{{{ fact.text }}}} or {{{{ query }}}}"
             )

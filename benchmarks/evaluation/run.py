@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.tools import vllm_cpu
 
 _HERE = Path(__file__).parent
-_METHODS = "scr,scr:cosine,scr:serac,serac-icl,rag:1,rag,eren,scr-2025,ike,scr:cascade"
+_METHODS = "scr,scr:cosine,scr:serac,scr:llm,scr:cascade,serac-icl,rag:1,rag,eren,scr-2025,ike"
 _INSTRUCTION = "Answer with a few words."
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,8 @@ from scr.errors import UsageError
 from scr.facts import NewFact
 
 if TYPE_CHECKING:
-    from scr.editors import Edit
+    from scr.editors import Edit, Edited
+    from scr.facts import Fact
 
 
 def edit(
@@ -63,19 +65,16 @@ def edit(
 
       scr edit --method "alphaedit:corpus=wiki.txt" --dataset counterfact --limit 100 -o edited
     """
+    from scr.editors.facts import as_edit
     from scr.editors.registry import Workbench, open_editor, traits
-    from scr.editors.weights.export import refuse_used
 
-    if output is None and deltas is None:
-        raise UsageError("say where the edited model is to be kept: -o FOLDER")
     name = method.partition(":")[0]
     known = traits(name)
     if known.family != "weights":
         raise UsageError(f"{name} does not change weights: choose one of `scr editors` that does, such as rome")
-    if output:
-        refuse_used(output)
-    edits = _edits(given or [], subject, dataset, limit, store, namespace)
-    from scr.editors.weights.editor import WeightEdited
+    _check_places(output, deltas)
+    read = partial(as_edit, subject=subject, needed="subject" in known.needs)
+    edits = _edits(given or [], read, dataset, limit, store, namespace)
     from scr.encoder import open_encoder
     from scr.engines.opening import open_engine
 
@@ -83,12 +82,7 @@ def edit(
     try:
         bench = Workbench(engine, open_encoder, model=model)
         with open_editor(method, bench).apply(edits) as edited:
-            if not isinstance(edited, WeightEdited):
-                raise UsageError(f"{name} cannot be kept as a model: it has no export")
-            if deltas:
-                edited.save(deltas)
-            if output:
-                edited.export(output)
+            _keep(edited, name, output, deltas)
             report = edited.reports[-1]
     finally:
         engine.close()
@@ -102,16 +96,40 @@ def edit(
         note(f"use it with --model {output}, or `vllm serve {output}`")
 
 
+def _check_places(output: Path | None, deltas: Path | None) -> None:
+    """Refuse what cannot be written into, before a model is opened."""
+    from scr.editors.weights.delta import refuse_taken
+    from scr.editors.weights.export import refuse_used
+
+    if output is None and deltas is None:
+        raise UsageError("say where the edited model is to be kept: -o FOLDER")
+    folder = refuse_used(output) if output else None
+    file = refuse_taken(deltas) if deltas else None
+    if folder and file and file.is_relative_to(folder):
+        raise UsageError(f"{deltas} lies in the folder of the model, which is to be a new one: name another file")
+
+
+def _keep(edited: Edited, name: str, output: Path | None, deltas: Path | None) -> None:
+    from scr.editors import Exportable, Savable
+
+    if output and not isinstance(edited, Exportable):
+        raise UsageError(f"{name} cannot be kept as a model: what it gives back has no export")
+    if deltas and not isinstance(edited, Savable):
+        raise UsageError(f"the changes of {name} cannot be kept alone: what it gives back has no save")
+    if isinstance(edited, Savable) and deltas:
+        edited.save(deltas.expanduser())
+    if isinstance(edited, Exportable) and output:
+        edited.export(output.expanduser())
+
+
 def _edits(
     given: Sequence[str],
-    subject: str | None,
+    read: Callable[[Fact | NewFact], Edit],
     dataset: str | None,
     limit: int | None,
     store: Path | None,
     namespace: str,
 ) -> list[Edit]:
-    from scr.editors.facts import as_edit
-
     if given and dataset:
         raise UsageError("give facts or --dataset, not both")
     if dataset:
@@ -121,9 +139,9 @@ def _edits(
     if limit:
         raise UsageError("--limit is of a data set: name one with --dataset, or leave it out")
     if given:
-        return [as_edit(fact, subject) for one in given for fact in _facts(one)]
+        return [read(fact) for one in given for fact in _facts(one)]
     with opened_store(store, namespace) as opened:
-        edits = [as_edit(fact, subject) for fact in opened.facts()]
+        edits = [read(fact) for fact in opened.facts()]
     if not edits:
         raise UsageError("the store holds no fact: give sentences or a file, or add facts with `scr add`")
     return edits

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +10,17 @@ import typer
 
 from scr.commands import options
 from scr.commands.output import dim, note, say, say_json, styled
-from scr.errors import UsageError
+from scr.commands.runs import compare as compare_runs
+from scr.commands.runs import judge as judge_run
+from scr.commands.runs import lint as lint_datasets
+from scr.commands.runs import refuse_what_means_nothing
+from scr.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from scr.engines import Engine
     from scr.evaluation.datasets import Loaded
     from scr.evaluation.evaluate import Model
-    from scr.evaluation.results import Row
+    from scr.evaluation.results import Results, Row
 
 _SHOWN = ("reliability", "generalization", "portability", "locality_preservation", "locality_correctness")
 
@@ -42,12 +45,17 @@ Models = Annotated[
 
 
 def eval_(
+    context: typer.Context,
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN", help="With --compare: the other run.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run.")] = None,
     dataset: Datasets = None,
     method: Methods = None,
     edits: Annotated[
-        str, typer.Option("--edits", metavar="N,…", help="Records that are edited at once: 1,10,100 or all.")
-    ] = "all",
+        list[str] | None,
+        typer.Option(
+            "--edits", metavar="N|all", help="Records that are edited at once. May be repeated. [default: all]"
+        ),
+    ] = None,
     one_by_one: Annotated[
         bool, typer.Option("--one-by-one", help="Apply them one after another; score right after each, too.")
     ] = False,
@@ -81,7 +89,7 @@ def eval_(
     compare: Annotated[
         list[Path] | None,
         typer.Option(
-            "--compare", metavar="RUN[:METHOD]", help="Say how two runs, or methods, differ, and stop. Give it twice."
+            "--compare", metavar="RUN[:METHOD]", help="Say how this run, or method, and another RUN differ, and stop."
         ),
     ] = None,
     judge: Annotated[
@@ -104,25 +112,28 @@ def eval_(
 
       scr eval --dataset zsre --lint
 
-      scr eval --compare runs/first --compare runs/second
+      scr eval --compare runs/first runs/second
 
       scr eval --judge runs/first --base-url http://localhost:8000
     """
+    refuse_what_means_nothing(context)
     if compare:
-        _compare(compare, json_)
+        compare_runs([*compare, *(runs or ())], json_)
         return
     if judge:
-        _judge(judge, _models(model, base_url, api_key), json_)
+        judge_run(judge, _models(model, base_url, api_key), json_)
         return
     names = _several(dataset)
     if not names:
         raise UsageError("name a data set with --dataset, such as --dataset wiki_counterfact")
     loaded = [_loaded(name, limit, seed) for name in dict.fromkeys(names)]
     if lint:
-        _lint(loaded, json_)
+        lint_datasets(loaded, json_)
         return
     if output is None:
         raise UsageError("say where the run is to be kept: -o FOLDER")
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("eval", "The report at the end")
     from scr.encoder import open_encoder
     from scr.evaluation.evaluate import Plan, evaluate
     from scr.evaluation.report import write_report
@@ -134,7 +145,7 @@ def eval_(
         loaded,
         _several(method) or ["scr"],
         _models(model, base_url, api_key),
-        _sizes(edits),
+        _sizes(edits or ["all"]),
         settings,
         lambda: open_encoder(encoder),
         prompts,
@@ -142,6 +153,7 @@ def eval_(
         timed,
     )
     results = evaluate(plan, output, bar)
+    _say_errors(results)
     written = write_report(output)
     if json_:
         say_json(results.to_json())
@@ -158,6 +170,8 @@ def _loaded(name: str, limit: int | None, seed: int) -> Loaded:
     loaded = load(name, limit=limit, seed=seed)
     if loaded.skipped:
         note(f"{name}: records that ask nothing about their own edit, and are left out: {loaded.skipped:,}")
+    if loaded.stand_in:
+        note(f"{name}: its own file is not here; {loaded.file} stands in, and the rows are called {loaded.name!r}")
     return loaded
 
 
@@ -170,16 +184,34 @@ def editors(json_: options.Json = False) -> None:
     """
     from scr.editors.registry import names, traits
 
-    every = [traits(name) for name in names()]
+    every = {}
+    for name in names():
+        try:
+            every[name] = traits(name)
+        except UsageError as error:  # of another package
+            note(f"left out: {error}")
     if json_:
         say_json(
-            [{"name": one.name, "family": one.family, "needs": list(one.needs), "paper": one.paper} for one in every]
+            [
+                {"name": name, "family": one.family, "needs": list(one.needs), "paper": one.paper}
+                for name, one in every.items()
+            ]
         )
         return
-    width = max(len(one.name) for one in every)
-    for one in every:
+    width = max(map(len, every))
+    for name, one in every.items():
         needs = f" (needs: {', '.join(one.needs)})" if one.needs else ""
-        say(f"{styled(one.name.ljust(width), bold=True)}  {one.family.ljust(8)}  {dim(one.paper + needs)}")
+        say(f"{styled(name.ljust(width), bold=True)}  {one.family.ljust(8)}  {dim(one.paper + needs)}")
+
+
+def _say_errors(results: Results) -> None:
+    """Which rows have questions without an answer, which nothing else on the screen shows."""
+    first = {(one.dataset, one.model, one.method, one.edits): one.error for one in reversed(results.errors)}
+    for row in results.rows:
+        if row.errors and row.split == "raw":
+            why = first[row.dataset, row.model, row.method, row.edits]
+            where = f"{row.method} · {row.dataset} · {row.edits} edits"
+            note(f"{where}: questions without an answer, which count as wrong: {row.errors:,}, the first: {why}")
 
 
 def _say_row(row: Row) -> None:
@@ -192,74 +224,20 @@ def _say_row(row: Row) -> None:
     say(f"{styled(row.method.ljust(16), bold=True)} {'  '.join(figures)}  {dim(where)}")
 
 
-def _lint(loaded: Sequence[Loaded], json_: bool) -> None:
-    from scr.evaluation.lint import RULES, findings
-
-    found = {one.name: findings(one.cases) for one in loaded}
-    if json_:
-        say_json({name: [asdict(one) | {"severity": one.severity} for one in every] for name, every in found.items()})
-        return
-    for one in loaded:
-        prompts = {(case.id, place): q.prompt for case in one.cases for place, q in enumerate(case.questions)}
-        for finding in found[one.name]:
-            prompt = prompts.get((finding.case, finding.question or 0), "")
-            say(f"{one.name}\t{finding.case}\t{finding.severity}\t{finding.rule}\t{prompt}\t{dim(finding.detail)}")
-        note(f"{one.name}: {len(one.cases):,} records, {len(prompts):,} questions")
-        for rule, (severity, meaning) in RULES.items():
-            if count := sum(finding.rule == rule for finding in found[one.name]):
-                note(f"  {count:6,}  {rule} ({severity}): {meaning}")
-
-
-def _compare(runs: list[Path], json_: bool) -> None:
-    if len(runs) != 2:
-        raise UsageError("give --compare twice, once for each of the two runs")
-    from scr.evaluation.comparison import compare
-
-    difference = compare(*runs)
-    if json_:
-        say_json(difference.to_json())
-    else:
-        say(difference.text())
-
-
-def _judge(run: Path, models: list[Model], json_: bool) -> None:
-    from scr.evaluation.judging import judge_run
-    from scr.evaluation.report import write_report
-    from scr.evaluation.results import Results
-    from scr.progress import bar
-
-    if len(models) != 1:
-        raise UsageError("one model judges: give --model once")
-    Results.read(run)  # says that it is no run before a model is opened
-    judged = judge_run(run, models[0].open(), bar).rows
-    write_report(run)
-    if json_:
-        say_json([one.to_json() for one in judged])
-        return
-    for one in judged:
-        kappa = "-" if one.agreement.kappa is None else f"{one.agreement.kappa:.2f}"
-        say(
-            f"{styled(one.key.method.ljust(16), bold=True)} judged right {one.right:.3f}  exact {one.exact:.3f}  "
-            f"kappa {kappa}  without a verdict {one.agreement.errors:,} of {one.answers:,}  "
-            f"{dim(f'{one.key.dataset} · {one.key.edits} edits')}"
-        )
-    note(f"written: {run / 'judged.json'}, and into {run / 'report.html'}")
-
-
 def _several(given: list[str] | None) -> list[str]:
     """Values that may be repeated or given commas."""
     return [part.strip() for one in given or [] for part in one.split(",") if part.strip()]
 
 
-def _sizes(text: str) -> list[int | None]:
+def _sizes(given: list[str]) -> list[int | None]:
     sizes: list[int | None] = []
-    for part in text.split(","):
-        if part.strip() == "all":
+    for part in (part.strip() for one in given for part in one.split(",")):
+        if part == "all":
             sizes.append(None)
-        elif part.strip().isascii() and part.strip().isdigit() and int(part) > 0:
+        elif part.isascii() and part.isdigit() and int(part) > 0:
             sizes.append(int(part))
         else:
-            raise UsageError(f"--edits {text!r} is not understood: give numbers or all, such as --edits 1,10,all")
+            raise UsageError(f"--edits {part!r} is not understood: give numbers or all, such as --edits 1,10,all")
     return sizes
 
 

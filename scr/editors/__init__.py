@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from scr.engines import Engine, Prompt
 
@@ -163,6 +164,32 @@ class Edited(Protocol):
     def __enter__(self) -> Edited: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """An edited model that can be kept as a model of its own."""
+
+    def export(self, folder: Path) -> None:
+        """Write it as a Hugging Face folder.
+
+        Raises:
+            EditError: the folder is in use, or cannot be written.
+        """
+        ...
+
+
+@runtime_checkable
+class Savable(Protocol):
+    """An edited model whose changes can be kept alone."""
+
+    def save(self, path: Path) -> None:
+        """Write what was added to the weights.
+
+        Raises:
+            EditError: it cannot be written.
+        """
+        ...
 
 
 class Editor(Protocol):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from scr.context import ContextBuilder
 from scr.editors import Asked, Considered, Edit, Prepared, Traits
 from scr.editors.baselines import Bare, shown_to_model
 from scr.editors.registry import Workbench, refuse_option
 from scr.editors.retrieval import Everything, Stored
-from scr.engines import Prompt, Sampling
-from scr.shipped import shipped
+from scr.engines import Engine, Prompt, Sampling
+from scr.errors import UsageError
 from scr.templates import load_template, tag_for
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _RETRIEVED = 5
 _NOTHING = re.compile(r"\bno (relevant|matching|such) fact|\bnone of\b|\bno fact\b", re.IGNORECASE)
@@ -31,17 +35,27 @@ class Ike(Bare):
         "ike", "context", "Zheng et al. 2023, Can We Edit Factual Knowledge by In-Context Learning?"
     )
 
+    def __init__(self, engine: Engine, context: ContextBuilder) -> None:
+        super().__init__(engine)
+        self._context = context
+
     @classmethod
     def open(cls, bench: Workbench, option: str) -> Ike:
         """See :func:`scr.editors.registry.open_editor`."""
         refuse_option(cls.traits.name, option)
-        return cls(bench.engine)
+        return cls(bench.engine, bench.context)
 
     def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
-        """Each question after the demonstrations and the facts of its record."""
+        """Each question after the demonstrations and the facts of its record.
+
+        Raises:
+            UsageError: the template cannot be used.
+        """
+        template = _template("ike", self._context)
         facts = [[edit.fact for edit in one.record] for one in asked]
         return [
-            Prepared(_demonstrated(one.prompt, shown), tuple(shown)) for one, shown in zip(asked, facts, strict=True)
+            Prepared(_demonstrated(template, one.prompt, shown), tuple(shown))
+            for one, shown in zip(asked, facts, strict=True)
         ]
 
 
@@ -52,10 +66,15 @@ class _Reader(Stored):
     longest: ClassVar[int]
 
     def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
-        """Each question by what the model says to the facts that were retrieved for it."""
+        """Each question by what the model says to the facts that were retrieved for it.
+
+        Raises:
+            UsageError: the template cannot be used.
+        """
         found = super().prepare(asked)
+        template = _template(self.template, self.pipeline.context)
         prompts = [
-            _asking(self.template, one.prompt, before.shown) if before.shown else one.prompt
+            _asking(template, one.prompt, before.shown) if before.shown else one.prompt
             for one, before in zip(asked, found, strict=True)
         ]
         places = [place for place, before in enumerate(found) if before.shown]
@@ -149,22 +168,58 @@ def _none_of(found: Prepared) -> tuple[Considered, ...]:
     return tuple(Considered(one.fact, one.score, one.threshold, False) for one in found.considered)
 
 
-def _asking(template: str, prompt: Prompt, facts: Sequence[str]) -> Prompt:
+def _template(name: str, context: ContextBuilder) -> Template:
+    """``NAME.jinja`` of the folder of one's own, else the shipped one.
+
+    Raises:
+        UsageError: it is no template.
+    """
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        return load_template(name, context.folders)
+    except TemplateSyntaxError as error:
+        raise _unusable(f"{error.filename}, line {error.lineno}", error) from error
+
+
+def _rendered(template: Template, query: str, facts: Sequence[str], **more: Any) -> str:
+    """The template filled; it has to show question and facts as they are.
+
+    Raises:
+        UsageError: it fails, or leaves one of them out.
+    """
+    try:
+        text = template.render(query=query, facts=facts, **more)
+    except Exception as error:  # a template may fail in any way that Python can
+        raise _unusable(str(template.filename), error) from error
+    if any(part not in text for part in (query, *facts)):
+        raise UsageError(f"the template {template.filename} does not show the question and every fact as they are")
+    return text
+
+
+def _unusable(where: str, error: Exception) -> UsageError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UsageError(f"the template {where} cannot be used: {reason}: correct it, or leave it out of --prompts")
+
+
+def _asking(template: Template, prompt: Prompt, facts: Sequence[str]) -> Prompt:
     """The template with question and facts in it, in place of the question: in the last turn, or as the text."""
     query = prompt if isinstance(prompt, str) else str(prompt[-1]["content"])
-    text = load_template(template, [shipped("prompts")]).render(
-        query=query, facts=facts, tag=tag_for([query, *facts]), completion=isinstance(prompt, str)
-    )
+    text = _rendered(template, query, facts, tag=tag_for([query, *facts]), completion=isinstance(prompt, str))
     return text if isinstance(prompt, str) else [*prompt[:-1], {**prompt[-1], "content": text}]
 
 
-def _demonstrated(prompt: Prompt, facts: Sequence[str]) -> Prompt:
+def _demonstrated(template: Template, prompt: Prompt, facts: Sequence[str]) -> Prompt:
     """The question after demonstrations: earlier turns of a chat, or earlier paragraphs of a text."""
-    template = load_template("ike", [shipped("prompts")])
-    shots = template.render(facts=(), query="").rpartition("\n\n")[0]
-    pairs = [shot.split("\nAnswer: ") for shot in shots.split("\n\n")]
+    shots = _rendered(template, "", ()).rpartition("\n\n")[0]
+    pairs = [shot.split("\nAnswer: ") for shot in shots.split("\n\n")] if shots else []
+    if any(len(pair) != 2 for pair in pairs):
+        raise UsageError(
+            f"the template {template.filename} is not understood: every demonstration is a paragraph of its own, with "
+            "its answer in the last line, behind 'Answer: '"
+        )
     query = prompt if isinstance(prompt, str) else str(prompt[-1]["content"])
-    last = template.render(facts=facts, query=query)[len(shots) :].lstrip("\n")
+    last = _rendered(template, query, facts)[len(shots) :].lstrip("\n")
     if isinstance(prompt, str):
         return "\n\n".join([*(f"{asked} {answer}" for asked, answer in pairs), last])
     turns = [(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
@@ -66,14 +65,14 @@ class _Openable(Protocol):
 
 def names() -> list[str]:
     """The names of all methods, in the order of the table, those of other packages last."""
-    return [*_OWN, *(point.name for point in _others() if point.name not in _OWN)]
+    return list(dict.fromkeys([*_OWN, *(point.name for point in entry_points(group=ENTRY_POINTS))]))
 
 
 def traits(name: str) -> Traits:
     """What a method is and needs.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or that of another package cannot be loaded.
     """
     return _load(name).traits
 
@@ -84,7 +83,8 @@ def open_editor(method: str, bench: Workbench) -> Editor:
     A method of another package is a class with ``traits`` and a class method ``open(bench, option)``.
 
     Raises:
-        UsageError: there is none of that name, or it does not know the option.
+        UsageError: there is none of that name, it does not know the option, or that of another package cannot be
+            loaded.
         MissingExtra: it needs libraries that are not installed.
     """
     name, _, option = method.partition(":")
@@ -92,15 +92,22 @@ def open_editor(method: str, bench: Workbench) -> Editor:
 
 
 def _load(name: str) -> type[_Openable]:
-    target = _OWN.get(name) or next((point.value for point in _others() if point.name == name), None)
-    if target is None:
+    if name in _OWN:
+        return cast("type[_Openable]", EntryPoint(name, _OWN[name], ENTRY_POINTS).load())
+    point = next((point for point in entry_points(group=ENTRY_POINTS) if point.name == name), None)
+    if point is None:
         raise UsageError(f"no method is called {name!r}: use one of {', '.join(names())}")
-    module, _, attribute = target.partition(":")
-    return cast("type[_Openable]", getattr(import_module(module), attribute))
-
-
-def _others() -> list[EntryPoint]:
-    return list(entry_points(group=ENTRY_POINTS))
+    try:
+        found = point.load()
+        if not isinstance(found.traits, Traits) or not callable(found.open):
+            raise TypeError("it is no editor")
+    except Exception as error:  # their module may raise anything as it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(
+            f"the method {name} of another package cannot be loaded from {point.value} ({reason}): "
+            "mend or uninstall that package"
+        ) from error
+    return cast("type[_Openable]", found)
 
 
 def refuse_option(name: str, option: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +18,7 @@ from scr.engines import Engine
 from scr.errors import EditError, FactError, UsageError
 from scr.facts import NewFact
 from scr.pipeline import Decision, Pipeline
+from scr.query import queries_of
 from scr.scope import Candidate, ScopeClassifier
 from scr.store import FactStore
 
@@ -28,23 +30,32 @@ class Stored:
         bench: the model and what else a method works with.
         scope: decides which of the retrieved facts are shown.
         k: how many facts to retrieve.
+        tally: of the calls of a language model that the decisions take; None for a scope that makes none.
     """
 
-    def __init__(self, bench: Workbench, scope: ScopeClassifier, k: int) -> None:
+    def __init__(self, bench: Workbench, scope: ScopeClassifier, k: int, tally: Tallied | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="scr-edits-", ignore_cleanup_errors=True)
         self._store = FactStore.open(Path(self._folder.name), encoder=bench.encoder())
         self.pipeline = Pipeline(self._store, scope, bench.context, bench.engine, k)
         self.engine: Engine = bench.engine
         self.reports: list[EditReport] = []
+        self._tally = tally
 
     @classmethod
-    def holding(cls, edits: Sequence[Edit], bench: Workbench, scope: ScopeClassifier, k: int) -> Self:
+    def holding(
+        cls,
+        edits: Sequence[Edit],
+        bench: Workbench,
+        scope: ScopeClassifier,
+        k: int,
+        tally: Tallied | None = None,
+    ) -> Self:
         """A store with these edits in it.
 
         Raises:
             EditError: one of them is no acceptable fact.
         """
-        stored = cls(bench, scope, k)
+        stored = cls(bench, scope, k, tally)
         try:
             stored.add(edits)
         except BaseException:
@@ -63,6 +74,8 @@ class Stored:
 
     def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
         """Each question with the facts that the decision lets through; untouched where there are none."""
+        if self._tally:
+            self._tally.clear()
         decisions = self.pipeline.decide_all([one.prompt for one in asked])
         return [self._prepared(one, decision) for one, decision in zip(asked, decisions, strict=True)]
 
@@ -71,7 +84,8 @@ class Stored:
         considered = tuple(
             Considered(judged.fact.text, judged.score, judged.threshold, judged.applies) for judged in decision.facts
         )
-        return Prepared(context.prompt, tuple(fact.text for fact in context.shown), considered)
+        calls = sum(map(self._tally.calls, queries_of(asked.prompt))) if self._tally else 0
+        return Prepared(context.prompt, tuple(fact.text for fact in context.shown), considered, calls)
 
     def __enter__(self) -> Self:
         return self
@@ -86,19 +100,50 @@ class Scr:
 
     traits: ClassVar[Traits] = Traits("scr", "context", "this project, after He, Song and Sun 2025 and SERAC")
 
-    def __init__(self, bench: Workbench, scope: ScopeClassifier, k: int) -> None:
-        self._bench, self._scope, self._k = bench, scope, k
+    def __init__(self, bench: Workbench, scope: ScopeClassifier, k: int, tally: Tallied | None = None) -> None:
+        self._bench, self._scope, self._k, self._tally = bench, scope, k, tally
 
     @classmethod
     def open(cls, bench: Workbench, option: str) -> Scr:
         """See :func:`scr.editors.registry.open_editor`."""
+        from scr.scope.llm import CascadeClassifier, LanguageModelClassifier
         from scr.scope.opening import open_scope
 
-        return cls(bench, open_scope(option or None, engine=lambda: bench.engine), bench.k)
+        if option not in (LanguageModelClassifier.name, CascadeClassifier.name):
+            return cls(bench, open_scope(option or None), bench.k)
+        judge = Tallied(open_scope(LanguageModelClassifier.name, engine=lambda: bench.engine))
+        scope = judge if option == LanguageModelClassifier.name else CascadeClassifier(open_scope(), judge)
+        return cls(bench, scope, bench.k, judge)
 
     def apply(self, edits: Sequence[Edit]) -> Stored:
         """A store with these edits in it."""
-        return Stored.holding(edits, self._bench, self._scope, self._k)
+        return Stored.holding(edits, self._bench, self._scope, self._k, self._tally)
+
+
+class Tallied:
+    """A language model as the scope decision, with the calls that each query takes: one a fact that it is asked about.
+
+    What the decision remembers counts too, so that a query's calls do not depend on what was asked before it.
+    """
+
+    def __init__(self, judge: ScopeClassifier) -> None:
+        self._judge = judge
+        self._asked: defaultdict[str, set[str]] = defaultdict(set)
+        self.name, self.threshold = judge.name, judge.threshold
+
+    def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
+        """See :class:`scr.scope.ScopeClassifier`."""
+        for query, candidate in pairs:
+            self._asked[query].add(candidate.fact.text)
+        return self._judge.score(pairs)
+
+    def calls(self, query: str) -> int:
+        """How many calls deciding on a query took since the tally was cleared."""
+        return len(self._asked.get(query, ()))
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._asked.clear()
 
 
 class SeracInContext(Scr):

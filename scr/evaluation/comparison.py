@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from scr.errors import UsageError
+from scr.evaluation.combined import paired_harmonic
 from scr.evaluation.report.dimensions import Dimension, dimension_place
 from scr.evaluation.results import CaseResult, Results, RowKey, Split, read_cases
-from scr.evaluation.scores import Column, by_record
+from scr.evaluation.scores import COMBINED, Column, by_record
 from scr.evaluation.statistics import Paired, paired_test
 
 _SPLITS: tuple[Split, ...] = ("raw", "clean")
@@ -76,8 +77,8 @@ class Difference:
     Attributes:
         dimension: as in ``results.json``.
         score: ``contains`` or ``exact``.
-        first: mean of the first side, over these records.
-        second: mean of the second.
+        first: mean of the first side, over these records; of a harmonic mean, that of its dimensions' means.
+        second: the same of the second.
         paired: the second minus the first.
     """
 
@@ -220,12 +221,20 @@ def _differences(first: Sequence[CaseResult], second: Sequence[CaseResult], spli
     def place(column: Column) -> tuple[tuple[int, int], str, str]:
         return dimension_place(column[0]), *column
 
-    for column in sorted((one for one in mine if one in theirs), key=place):
-        both = ~(np.isnan(mine[column]) | np.isnan(theirs[column]))
-        if not both.any():
-            continue
+    shared = {one: ~(np.isnan(mine[one]) | np.isnan(theirs[one])) for one in mine if one in theirs}
+    shared = {column: both for column, both in shared.items() if both.any()}
+    found = {}
+    for column, both in shared.items():
         one, other = mine[column][both], theirs[column][both]
-        yield Difference(*column, float(one.mean()), float(other.mean()), paired_test(other, one))
+        found[column] = Difference(*column, float(one.mean()), float(other.mean()), paired_test(other, one))
+    for name, (parts, needed) in COMBINED.items():
+        for score in dict.fromkeys(score for _, score in shared):
+            columns = [column for column in shared if column[0] in parts and column[1] == score]
+            if len(columns) >= needed:
+                sides = (np.column_stack([side[column] for column in columns]) for side in (theirs, mine))
+                second_mean, first_mean, paired = paired_harmonic(*sides)
+                found[name, score] = Difference(name, score, first_mean, second_mean, paired)
+    yield from (found[column] for column in sorted(found, key=place))
 
 
 def _text(comparison: Comparison) -> Iterator[str]:
@@ -277,7 +286,7 @@ def _line(one: Difference) -> list[str]:
 
     paired = one.paired
     star = "*" if paired.p < 0.05 else " "
-    label = f"{dimension.label}{', right after' if dimension.group == 'after' else ''}"
+    label = f"{dimension.heading(one.score)}{', right after' if dimension.group == 'after' else ''}"
     return [
         label,
         one.score,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-from scr.editors import Asked, Edited, Editor
+from scr.editors import Asked, Edited
 from scr.engines import Engine, Prompt, Sampling
+from scr.errors import EngineError
 from scr.evaluation.cases import Case
+from scr.evaluation.results import CaseResult
+from scr.evaluation.runner import refuses
 from scr.evaluation.settings import Settings
 
 
@@ -18,51 +21,57 @@ class Cost:
     """What a method takes.
 
     Attributes:
-        seconds_per_edit: to apply an edit among the others of its group.
+        seconds_per_edit: to apply an edit among the others of its group, when the row was made.
         added_ms_per_query: median over questions of the time to an answer beyond the unmodified model's on the same
-            question, asked one by one.
+            question, asked one by one; None where none of them is answered.
         peak_bytes: most memory that an application held beyond the model's; None where it is not measured.
     """
 
     seconds_per_edit: float
-    added_ms_per_query: float
+    added_ms_per_query: float | None
     peak_bytes: int | None
 
 
-def measure(
-    editor: Editor, bare: Engine, cases: Sequence[Case], settings: Settings, edits: int, questions: int
-) -> Cost:
-    """Apply the edits of the first group once more, and time some of its questions with and without them.
+def per_edit(done: Iterable[CaseResult]) -> float:
+    """Seconds that an edit took, among the others of its group, when the cases were made."""
+    pairs = [(case.seconds, len(case.facts)) for case in done]
+    return sum(seconds for seconds, _ in pairs) / max(sum(edits for _, edits in pairs), 1)
+
+
+def added_ms(edited: Edited, bare: Engine, group: Sequence[Case], settings: Settings, questions: int) -> float | None:
+    """Time some questions of a group with and without its edits, in milliseconds; None if none of them is answered.
 
     Args:
-        editor: the method.
+        edited: the model with the edits of the group.
         bare: the unmodified model, which must not remember answers.
-        cases: of the data set.
+        group: the records.
         settings: of the run.
-        edits: records in a group.
         questions: how many to time, spread over the group.
     """
-    group = cases[:edits]
     every = [(case, question) for case in group for question in case.questions]
     step = max(1, len(every) // questions)
     asked = [
         Asked(settings.prompt(question.prompt), case.edits, question.in_scope)
         for case, question in every[::step][:questions]
     ]
-    with editor.apply([edit for case in group for edit in case.edits]) as edited:
-        engine = edited.engine if editor.traits.changes_weights else bare
-        added = [_added(edited, engine, bare, one, settings.sampling) for one in asked]
-        reports = edited.reports
-        peaks = [report.peak_bytes for report in reports if report.peak_bytes is not None]
-        seconds = sum(report.seconds for report in reports) / max(sum(report.edits for report in reports), 1)
-    return Cost(seconds, 1000 * median(added), max(peaks, default=None))
+    added = [seconds for one in asked if (seconds := _answered(edited, bare, one, settings.sampling)) is not None]
+    return 1000 * median(added) if added else None
 
 
-def _added(edited: Edited, engine: Engine, bare: Engine, asked: Asked, sampling: Sampling) -> float:
+def _answered(edited: Edited, bare: Engine, asked: Asked, sampling: Sampling) -> float | None:
+    try:
+        return _added(edited, bare, asked, sampling)
+    except EngineError as error:
+        if not (refuses(error, bare) or refuses(error, edited.engine)):
+            raise
+        return None
+
+
+def _added(edited: Edited, bare: Engine, asked: Asked, sampling: Sampling) -> float:
     _seconds(bare, asked.prompt, sampling)  # so that neither time is the first: a server keeps what it has read
     start = perf_counter()
     given = edited.prepare([asked])[0].prompt
-    with_edits = perf_counter() - start + _seconds(engine, given, sampling)
+    with_edits = perf_counter() - start + _seconds(edited.engine, given, sampling)
     return with_edits - _seconds(bare, asked.prompt, sampling)
 
 

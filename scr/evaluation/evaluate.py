@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,23 @@ import xxhash
 
 from scr.assets import cache_folder
 from scr.context import ContextBuilder
+from scr.editors import Edited
 from scr.editors.registry import Workbench, names, open_editor, traits
 from scr.encoder import Encoder
 from scr.engines import Engine
 from scr.errors import UsageError
-from scr.evaluation.cost import measure
+from scr.evaluation.cost import Cost, added_ms, per_edit
 from scr.evaluation.datasets import Loaded
 from scr.evaluation.environment import environment
 from scr.evaluation.lint import Finding, counts, defects, findings
 from scr.evaluation.remembered import Remembered
-from scr.evaluation.results import Results, Row, RowKey, Split, read_cases, slug
+from scr.evaluation.results import CaseResult, Results, Row, RowKey, Split, Unanswered, read_cases, slug
 from scr.evaluation.runner import RowRunner
 from scr.evaluation.scores import scope, scores
-from scr.evaluation.settings import Settings, opened_run
+from scr.evaluation.settings import Settings, check_contents, claim, commits, note_commit, opened_run, write_whole
 from scr.lines import as_json
 from scr.scope.cross_encoder import SHIPPED
+from scr.scope.network import EXITS
 
 BASELINES = ("bare", "oracle")
 """Rows that every table has, first."""
@@ -104,6 +107,8 @@ def evaluate(plan: Plan, run: Path, progress: Progress) -> Results:
     with opened_run(run, plan.settings, _identity(plan)):
         for loaded in plan.datasets:
             _check_records(run, loaded)
+        _check_inputs(run, plan)
+        note_commit(run)
         lint = {loaded.name: findings(loaded.cases) for loaded in plan.datasets}
         for model in plan.models:
             with closing(_opened(plan, model)) as engine:
@@ -128,27 +133,51 @@ def _check_source(run: Path, model: Model, name: str) -> None:
     own = folder and folder.is_dir() and not folder.is_relative_to(cache_folder())  # the model that ships lies there
     source = str(folder) if own else name
     note = run / "answers" / f"{slug(name)}.source"
-    if (earlier := _claim(note, source)) is not None:
+    if (earlier := claim(note, source)) is not None:
         raise UsageError(f"{run} has answers of another model called {name} ({earlier}): choose another -o")
+    if folder and own:
+        check_contents(run, f"model {name}", folder, "*", f"cases/*/{slug(name)}")
 
 
 def _check_records(run: Path, loaded: Loaded) -> None:
     """Refuse other records of a name that the run has answers to: its cases would be taken for theirs."""
     records = repr((loaded.name, loaded.cases)).encode("utf-8", "surrogatepass")
-    if _claim(run / "datasets" / slug(loaded.name).lower(), xxhash.xxh128_hexdigest(records)) is not None:
+    if claim(run / "datasets" / slug(loaded.name).lower(), xxhash.xxh128_hexdigest(records)) is not None:
         raise UsageError(
             f"{run} has answers to other records called {loaded.name}: choose another -o, or name them anew"
         )
 
 
-def _claim(note: Path, identity: str) -> str | None:
-    """Note what a name stands for in the run; if it stands for something else already, return that."""
-    if note.exists():
-        earlier = note.read_text(encoding="utf-8", errors="surrogateescape")
-        return None if earlier == identity else earlier
-    note.parent.mkdir(parents=True, exist_ok=True)
-    _write_whole(note, identity)
+def _check_inputs(run: Path, plan: Plan) -> None:
+    """Refuse other contents of what answers depend on and is known by its name alone."""
+    check_contents(run, "exits", SHIPPED / EXITS)
+    if plan.encoder_name and (folder := Path(plan.encoder_name).expanduser()).is_dir():
+        check_contents(run, "encoder", folder)
+    for method in plan.every_method:
+        named = [method.partition(":")[2], *_options(method).values(), _corpus(method) or ""]
+        for number, path in enumerate(dict.fromkeys(path for one in named if (path := _input(one)))):
+            check_contents(run, f"{method} {number}", path, "*", f"cases/*/*/{slug(method)}")
+
+
+def _input(name: str) -> Path | None:
+    """A file, or the folder of a model, where an option names one."""
+    with suppress(OSError, RuntimeError):  # too long for a file's name, or nobody's home folder
+        path = Path(name).expanduser()
+        return path if path.is_file() or (path / "config.json").is_file() else None
     return None
+
+
+def _options(method: str) -> dict[str, str]:
+    """The settings of a method that is given as ``name:setting=value;setting=value``."""
+    pairs = (part.partition("=") for part in method.partition(":")[2].split(";"))
+    return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def _corpus(method: str) -> str | None:
+    """The text that a method takes its statistics from; None where it takes none, or none is named."""
+    if "statistics" not in traits(method.partition(":")[0]).needs:
+        return None
+    return _options(method).get("corpus") or os.environ.get("SCR_CORPUS")
 
 
 def _opened(plan: Plan, model: Model) -> Engine:
@@ -173,8 +202,23 @@ def _check(method: str, plan: Plan) -> None:
                 raise UsageError(
                     f"{name} needs a subject, and record {lacking} of {loaded.name} has none: leave it out"
                 )
-    if not known.batch and not plan.settings.one_by_one and any(size != 1 for size in plan.edits):
-        raise UsageError(f"{name} takes one edit at a time: use --edits 1 or --one-by-one")
+    several = any(size != 1 for size in plan.edits)
+    if not known.batch and not plan.settings.one_by_one and several:
+        raise UsageError(f"{name} takes one edit at a time: use --edits 1{' or --one-by-one' * known.sequential}")
+    if not known.sequential and plan.settings.one_by_one and several:
+        raise UsageError(f"{name} takes no further edits on top of earlier ones: use --edits 1")
+    if "statistics" in known.needs and _options(method).get("covariance", "").lower() != "false":
+        _check_corpus(name, _corpus(method))
+
+
+def _check_corpus(name: str, corpus: str | None) -> None:
+    if not corpus:
+        raise UsageError(
+            f"{name} needs a text to take the model's usual keys from: name a file in SCR_CORPUS, "
+            f"or as --method '{name}:corpus=FILE'"
+        )
+    if not Path(corpus).expanduser().is_file():
+        raise UsageError(f"there is no text file {corpus} for {name} to take the model's usual keys from: correct it")
 
 
 def _with_model(
@@ -188,8 +232,7 @@ def _with_model(
             for size in plan.sizes(len(loaded.cases)):
                 for method in plan.every_method:
                     key = RowKey(loaded.name, engine.model, method, size)
-                    _row(plan, run, key, loaded, lint[loaded.name], bench, progress)
-                    _time(plan, run, key, loaded, timing)
+                    _row(plan, run, key, loaded, lint[loaded.name], bench, timing, progress)
 
 
 def _row(
@@ -199,8 +242,12 @@ def _row(
     loaded: Loaded,
     lint: Sequence[Finding],
     bench: Workbench,
+    timing: Workbench,
     progress: Progress,
 ) -> None:
+    """Run what is missing of a row, and name it beside its cases: a folder's name is not always the row's."""
+    path = key.folder(run).with_name(f"{key.edits}{_ROW}")
+    record = _row_record(path) if path.exists() else {"key": asdict(key), "cost": {}}
     bare = None
     if key.method != BASELINES[0]:
         first = RowKey(key.dataset, key.model, BASELINES[0], key.edits)
@@ -208,20 +255,35 @@ def _row(
     asked = plan.settings.asked(len(loaded.cases))
     total = sum(len(loaded.cases[place].questions) for place in asked)
     label = f"{key.method} · {key.dataset} · {key.edits} edits · {Path(key.model).name}"
+    timer = _Timer(plan, key, loaded, timing) if plan.timed and bare is not None and not record["cost"] else None
     with progress(label, total) as advance:
         runner = RowRunner(plan.settings, loaded.cases, defects(loaded.cases, lint), bare, key.folder(run), advance)
-        runner.run(open_editor(key.method, bench), key.edits)
-
-
-def _time(plan: Plan, run: Path, key: RowKey, loaded: Loaded, bench: Workbench) -> None:
-    """Measure what the row costs, and name it beside its cases: a folder's name is not always the row's."""
-    path = key.folder(run).with_name(f"{key.edits}{_ROW}")
-    record = _row_record(path) if path.exists() else {"key": asdict(key), "cost": {}}
-    if not record["cost"] and plan.timed and key.method != BASELINES[0]:
-        editor = open_editor(key.method, bench)
-        cost = measure(editor, bench.engine, loaded.cases, plan.settings, key.edits, plan.timed)
-        record["cost"] = asdict(cost)
+        runner.run(open_editor(key.method, bench), key.edits, timer.watch if timer else None)
+    if timer:
+        record["cost"] = asdict(timer.cost(list(read_cases(run, key))))
     write_document(path, record)
+
+
+class _Timer:
+    """Measures what a row costs: a change of weights while it is there anyway, what is quickly made once more after."""
+
+    def __init__(self, plan: Plan, key: RowKey, loaded: Loaded, bench: Workbench) -> None:
+        self._plan, self._key, self._bench = plan, key, bench
+        self._cases = loaded.cases[: key.edits]
+        self._added: list[float | None] = []
+
+    def watch(self, edited: Edited) -> None:
+        """Time questions of the first group with its edits in force."""
+        plan = self._plan
+        self._added = [added_ms(edited, self._bench.engine, self._cases, plan.settings, plan.timed)]
+
+    def cost(self, done: Sequence[CaseResult]) -> Cost:
+        """Of the row, whose cases are all done."""
+        if not self._added:
+            editor = open_editor(self._key.method, self._bench)
+            with editor.apply([edit for case in self._cases for edit in case.edits]) as edited:
+                self.watch(edited)
+        return Cost(per_edit(done), self._added[0], max((one.peak_bytes or 0 for one in done), default=0) or None)
 
 
 def _row_record(path: Path) -> dict[str, Any]:
@@ -235,32 +297,45 @@ def _row_record(path: Path) -> dict[str, Any]:
 def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Results:
     """Score every row of the folder, and write ``results.json``."""
     counted = {loaded.name: counts(loaded.cases, lint[loaded.name]) for loaded in plan.datasets}
-    rows = tuple(sorted(_rows(run), key=_place))
+    found = sorted(_rows(run), key=lambda pair: _place(pair[0]))
+    rows = tuple(row for row, _ in found)
+    errors = tuple(one for row, unanswered in found if row.split == "raw" for one in unanswered)
+    earlier = Results({}, ())
+    with suppress(UsageError):  # none yet, or damaged: it is made of the cases
+        earlier = Results.read(run)
+    data = {loaded.name: loaded.provenance() for loaded in plan.datasets}
     parameters = {
         **asdict(plan.settings),
         "datasets": sorted({row.dataset for row in rows}),
         "models": sorted({row.model for row in rows}),
         "methods": list(dict.fromkeys(row.method for row in rows)),
         "edits": sorted({row.edits for row in rows}),
+        "data": {**earlier.parameters.get("data", {}), **data},
     }
-    earlier: dict[str, dict[str, int]] = {}
-    with suppress(UsageError):  # none yet, or damaged: it is made of the cases
-        earlier = Results.read(run).lint
-    results = Results(parameters, rows, environment(), {**earlier, **counted})
+    made = {**environment(), "commits": commits(run)}
+    results = Results(parameters, rows, made, {**earlier.lint, **counted}, errors)
     write_document(run / "results.json", results.to_json())
     return results
 
 
-def _rows(run: Path) -> Iterator[Row]:
-    """Every row that the folder holds, raw and clean."""
+def _rows(run: Path) -> Iterator[tuple[Row, list[Unanswered]]]:
+    """Every row that the folder holds, raw and clean, with its questions that got no answer."""
     for path in sorted(run.glob(f"cases/*/*/*/*{_ROW}")):
         record = _row_record(path)
         key = RowKey(**record["key"])
         cases = list(read_cases(run, key))
         asked = [one.calls for case in cases for one in case.answered]
         cost = {**record["cost"], "model_calls_per_query": sum(asked) / max(len(asked), 1)}
+        unanswered = [
+            (Unanswered(**asdict(key), case=case.case, question=place, error=one.error), bool(one.flaws))
+            for case in cases
+            for place, one in enumerate(case.answered)
+            if one.error is not None
+        ]
         for split in _SPLITS:
-            yield Row(**asdict(key), split=split, scores=scores(cases, split), scope=scope(cases, split), cost=cost)
+            errors = [one for one, flawed in unanswered if split == "raw" or not flawed]
+            row = Row(**asdict(key), split=split, scores=scores(cases, split), scope=scope(cases, split), cost=cost)
+            yield replace(row, errors=len(errors)), errors
 
 
 def _place(row: Row) -> tuple[object, ...]:
@@ -271,13 +346,7 @@ def _place(row: Row) -> tuple[object, ...]:
 
 def write_document(path: Path, document: object) -> None:
     """Write JSON aside and rename it, so that a kill leaves no half of it."""
-    _write_whole(path, as_json(document, 1) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    aside = path.with_suffix(".part")
-    aside.write_text(text, encoding="utf-8", errors="surrogateescape")
-    aside.replace(path)
+    write_whole(path, as_json(document, 1) + "\n")
 
 
 def _identity(plan: Plan) -> dict[str, str | None]:

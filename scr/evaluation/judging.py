@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from scr.engines import Engine
 from scr.errors import UsageError
 from scr.evaluation.evaluate import write_document
-from scr.evaluation.judge import Agreement, Item, agreement, judge
+from scr.evaluation.judge import Agreement, Item, Verdict, agreement, judge
 from scr.evaluation.remembered import Remembered
-from scr.evaluation.results import Results, RowKey, read_cases, slug
+from scr.evaluation.results import Interval, Results, RowKey, read_cases, slug
+from scr.evaluation.scores import ratio
 
 _FILE = "judged.json"
 _AT_ONCE = 256
@@ -30,6 +34,7 @@ class Judged:
         right: share of them that the judge calls correct; one without a verdict is none.
         exact: share of them that match exactly.
         agreement: of the judge with exact match.
+        interval: ``right`` again, with its interval over records; None where nothing was judged, or by an earlier scr.
     """
 
     key: RowKey
@@ -37,6 +42,7 @@ class Judged:
     right: float
     exact: float
     agreement: Agreement
+    interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As in ``judged.json``."""
@@ -46,7 +52,9 @@ class Judged:
     def from_json(cls, record: Mapping[str, Any]) -> Judged:
         """From ``judged.json``."""
         key = RowKey(*(record[field.name] for field in fields(RowKey)))
-        return cls(key, record["answers"], record["right"], record["exact"], Agreement(**record["agreement"]))
+        interval = Interval(**record["interval"]) if record.get("interval") else None
+        agreed = Agreement(**record["agreement"])
+        return cls(key, record["answers"], record["right"], record["exact"], agreed, interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,8 @@ def _judged(
     engine: Engine,
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
 ) -> Judged:
-    answered = [one for case in read_cases(run, key) for one in case.answered if one.exact is not None]
+    records = [[one for one in case.answered if one.exact is not None] for case in read_cases(run, key)]
+    answered = list(chain.from_iterable(records))
     items = [Item(one.prompt, one.answers, one.answer) for one in answered]
     verdicts = []
     with progress(f"judging {key.method} · {key.dataset}", len(items)) as advance:
@@ -116,4 +125,11 @@ def _judged(
     exact = [bool(one.exact) for one in answered]
     count = max(len(items), 1)
     points = sum(verdict.point for verdict in verdicts) / count
-    return Judged(key, len(items), points, sum(exact) / count, agreement(verdicts, exact))
+    interval = _interval([len(record) for record in records], verdicts) if items else None
+    return Judged(key, len(items), points, sum(exact) / count, agreement(verdicts, exact), interval)
+
+
+def _interval(sizes: Sequence[int], verdicts: Sequence[Verdict]) -> Interval:
+    """The share of answers that are judged right, from records of so many answers each."""
+    points = iter(verdicts)
+    return ratio(np.array([(sum(one.point for one in islice(points, size)), size) for size in sizes], float))

@@ -65,6 +65,7 @@ class Answered:
         flaws: rules of the lint that the question breaks; such a question is not in the clean scores.
         after: the same answer right after the record's own edit, where edits are applied one by one.
         forced: probabilities, where they were asked for.
+        error: why the model gave no answer, which counts as a wrong one; None where it gave one.
     """
 
     prompt: str
@@ -84,6 +85,7 @@ class Answered:
     flaws: tuple[str, ...] = ()
     after: After | None = None
     forced: Forced | None = None
+    error: str | None = None
 
     @property
     def in_scope(self) -> bool:
@@ -111,6 +113,7 @@ class CaseResult:
         answered: its questions, in the data set's order.
         seconds: the time that its edits took to apply, a share of their group's.
         fluency: n-gram entropy of free text, where it was measured.
+        peak_bytes: most memory that an application of its group's edits held beyond the model's, where it was measured.
     """
 
     case: str
@@ -118,6 +121,7 @@ class CaseResult:
     answered: tuple[Answered, ...]
     seconds: float = 0.0
     fluency: float | None = None
+    peak_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The file's content."""
@@ -197,6 +201,7 @@ class Row:
         scope: share of questions by outcome of the scope decision, for methods that show facts.
         cost: ``seconds_per_edit``, ``added_ms_per_query``, ``model_calls_per_query``, ``peak_bytes``; None for what
             was not measured.
+        errors: how many questions got no answer; they count as wrong.
     """
 
     dataset: str
@@ -207,6 +212,7 @@ class Row:
     scores: dict[str, Figures]
     scope: dict[str, Interval] = field(default_factory=dict)
     cost: dict[str, float | None] = field(default_factory=dict)
+    errors: int = 0
 
     @property
     def key(self) -> RowKey:
@@ -215,20 +221,45 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A question that got no answer in a row, however often it is asked.
+
+    Attributes:
+        dataset: of the row.
+        model: of the row.
+        method: of the row.
+        edits: of the row.
+        case: the record's id.
+        question: its place in the record, from 0.
+        error: what the engine said.
+    """
+
+    dataset: str
+    model: str
+    method: str
+    edits: int
+    case: str
+    question: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """A run's table with what it takes to repeat it.
 
     Attributes:
-        parameters: as asked for.
+        parameters: as asked for, with file, digest and size of each data set under ``data``.
         rows: of the table.
-        made: versions of packages, commit, hardware and time.
+        made: versions of packages, hardware and time of the last run of the command, and the commits of all.
         lint: findings by data set: how many questions break which rule.
+        errors: every question without an answer.
     """
 
     parameters: dict[str, Any]
     rows: tuple[Row, ...]
     made: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, dict[str, int]] = field(default_factory=dict)
+    errors: tuple[Unanswered, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The document's content."""
@@ -249,7 +280,8 @@ class Results:
                     f"{path} has schema {record['schema']}, this scr reads {SCHEMA}: run the evaluation anew"
                 )
             rows = tuple(_row(row) for row in record["rows"])
-            return cls(record["parameters"], rows, record["made"], record["lint"])
+            errors = tuple(Unanswered(**one) for one in record.get("errors", ()))
+            return cls(record["parameters"], rows, record["made"], record["lint"], errors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is damaged"
             raise UsageError(

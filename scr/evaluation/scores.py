@@ -6,7 +6,7 @@ are those of a data set: what no record has is left out.
 =============================  =========================================================================
 reliability, generalization    right answers to the edit prompt, to its rephrasings
 portability                    right answers by finer kind, averaged per record; and ``portability_KIND``
-locality_preservation          the answer is the unmodified model's: byte for byte, and after normalisation
+locality_preservation          the answer is the unmodified model's: ``exact`` byte for byte, ``contains`` normalised
 locality_correctness           right answers out of scope; and ``locality_KIND``
 harmonic_mean                  of the first three and locality_preservation
 right_after_DIMENSION          the same right after the record's own edit; the loss since then is forgetting
@@ -24,7 +24,8 @@ legacy_drawdown                answers out of scope that the edit has changed ("
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -32,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scr.evaluation.metrics import harmonic_mean, normalise
+from scr.evaluation.ranking import at_best_threshold, ranked
 from scr.evaluation.results import After, Answered, CaseResult, Figures, Forced, Interval, Split
 from scr.evaluation.statistics import bootstrap_means, interval, means
 
@@ -43,6 +45,13 @@ FOUR = ("reliability", "generalization", "portability", "locality_preservation")
 
 _PROBABILITIES = {"reliability": "legacy_efficacy", "generalization": "legacy_paraphrase"}
 _LEGACY_SCORE = (*_PROBABILITIES.values(), "legacy_neighborhood")
+COMBINED = {"harmonic_mean": (FOUR, 1), "legacy_score": (_LEGACY_SCORE, len(_LEGACY_SCORE))}
+"""Harmonic means of several dimensions: of which ones, and of how many of them at least."""
+
+AT_BEST = "at_best_"
+"""What the name of a share begins with that is not of the method's own threshold but of the best one."""
+
+_DEPTHS = (1, 5)
 _FIRST = (*FOUR, "locality_correctness", "harmonic_mean")
 
 
@@ -71,7 +80,7 @@ def scores(cases: Sequence[CaseResult], split: Split) -> dict[str, Figures]:
     figures: dict[str, Figures] = defaultdict(dict)
     for place, (dimension, score) in enumerate(table):
         figures[dimension][score] = interval(float(values[place]), draws[:, place], int(counts[place]))
-    for name, parts, needed in (("harmonic_mean", FOUR, 1), ("legacy_score", _LEGACY_SCORE, len(_LEGACY_SCORE))):
+    for name, (parts, needed) in COMBINED.items():
         for score in ("exact", "contains"):
             places = [place for place, column in enumerate(table) if column[0] in parts and column[1] == score]
             if len(places) >= needed:
@@ -153,39 +162,70 @@ def _legacy(one: Answered, forced: Forced) -> Iterator[_Mark]:
 
 
 def scope(cases: Sequence[CaseResult], split: Split = "raw") -> dict[str, Interval]:
-    """Share of questions by outcome of the scope decision, with intervals over records.
+    """Share of questions by outcome of the scope decision, and how its scores rank; with intervals over records.
 
-    ``recall``: in scope, one of the record's own facts was shown. ``precision``: of the questions to which facts were
-    shown, those to which one of the record's own was, in scope. ``wrong_fact``: in scope, facts were shown and none of
-    them is the record's. ``false_fire`` and ``false_fire_KIND``: out of scope, something was shown.
+    ==================================  ====================================================================
+    recall                              in scope, one of the record's own facts was shown
+    precision                           of the questions to which facts were shown, those to which one of the
+                                        record's own was, in scope
+    wrong_fact                          in scope, facts were shown and none of them is the record's
+    false_fire, false_fire_KIND         out of scope, something was shown
+    auroc, average_precision            of the questions by their highest score, see :func:`scr.evaluation.ranking`
+    recall_at_1, recall_at_5            in scope, one of the record's own is among the so many that score highest;
+                                        where cosine is the score, this is the retrieval's own recall
+    retrieval_recall                    in scope, one of the record's own was retrieved, and so weighed
+    at_best_NAME                        the first four rows at the threshold that is best on these very questions
+    ==================================  ====================================================================
 
     Returns:
         nothing for a method that neither weighs nor shows facts; no share of no questions.
     """
-    outcomes = [_outcomes(case, split) for case in cases]
     if not any(one.shown or one.considered for case in cases for one in case.answered):
         return {}
+    cases = [_in_split(case, split) for case in cases]
+    best = {f"{AT_BEST}{name}": share for name, share in _shares(map(_outcomes, at_best_threshold(cases))).items()}
+    return {**_shares(map(_outcomes, cases)), **ranked(cases), **_shares(map(_depths, cases)), **best}
+
+
+def _in_split(case: CaseResult, split: Split) -> CaseResult:
+    if split == "raw":
+        return case
+    return replace(case, answered=tuple(one for one in case.answered if not one.flaws))
+
+
+_Outcomes: TypeAlias = dict[str, list[bool]]
+"""What was hit and what was not, of one record, by name."""
+
+
+def _shares(records: Iterable[_Outcomes]) -> dict[str, Interval]:
+    outcomes = list(records)
     names = sorted({name for record in outcomes for name in record})
     order = ["recall", "precision", "wrong_fact", "false_fire"]
     names.sort(key=lambda name: order.index(name) if name in order else len(order))
     found = {}
     for name in names:
-        counts = np.array([record.get(name, (0, 0)) for record in outcomes], float)
-        hits, questions = means(counts)
-        draws = bootstrap_means(counts)
-        with np.errstate(invalid="ignore"):  # a resample without such questions has no share
-            shares = draws[:, 0] / draws[:, 1]
-        found[name] = interval(float(hits / questions), shares, int((counts[:, 1] > 0).sum()))
+        hits = [record.get(name, []) for record in outcomes]
+        found[name] = ratio(np.array([(sum(one), len(one)) for one in hits], float))
     return found
 
 
-def _outcomes(case: CaseResult, split: Split) -> dict[str, tuple[int, int]]:
-    """Hits and questions of a record by outcome."""
-    seen: dict[str, list[bool]] = defaultdict(list)
+def ratio(counts: NDArray[np.float64]) -> Interval:
+    """A share of questions with its interval over records.
+
+    Args:
+        counts: hits and questions of each record, shape (n, 2).
+    """
+    hits, questions = means(counts)
+    draws = bootstrap_means(counts)
+    with np.errstate(invalid="ignore"):  # a resample without such questions has no share
+        shares = draws[:, 0] / draws[:, 1]
+    return interval(float(hits / questions), shares, int((counts[:, 1] > 0).sum()))
+
+
+def _outcomes(case: CaseResult) -> _Outcomes:
+    seen: _Outcomes = defaultdict(list)
     own = set(case.facts)
     for one in case.answered:
-        if split == "clean" and one.flaws:
-            continue
         hit = one.in_scope and not own.isdisjoint(one.shown)
         if one.shown:
             seen["precision"].append(hit)
@@ -196,4 +236,17 @@ def _outcomes(case: CaseResult, split: Split) -> dict[str, tuple[int, int]]:
             seen["false_fire"].append(bool(one.shown))
             if one.sub:
                 seen[f"false_fire_{one.sub}"].append(bool(one.shown))
-    return {name: (sum(hits), len(hits)) for name, hits in seen.items()}
+    return seen
+
+
+def _depths(case: CaseResult) -> _Outcomes:
+    """Whether one of the record's own facts is among those that score highest, and among all that were weighed."""
+    seen: _Outcomes = defaultdict(list)
+    own = set(case.facts)
+    for one in case.answered:
+        if one.in_scope and one.considered:
+            facts = [fact.fact for fact in sorted(one.considered, key=lambda fact: -fact.score)]
+            for depth in _DEPTHS:
+                seen[f"recall_at_{depth}"].append(not own.isdisjoint(facts[:depth]))
+            seen["retrieval_recall"].append(not own.isdisjoint(facts))
+    return seen

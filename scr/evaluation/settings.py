@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from scr.context import Form
 from scr.engines import Prompt, Sampling
 from scr.errors import UsageError
+from scr.evaluation.environment import environment, fingerprint
+from scr.evaluation.results import Results, slug
 
 _LOCK = ".lock"
 
@@ -96,6 +98,63 @@ def opened_run(run: Path, settings: Settings, identity: dict[str, Any]) -> Itera
             yield
     except Timeout:
         raise UsageError(f"another process is at work on {run}: wait for it, or choose another -o") from None
+
+
+def claim(note: Path, identity: str) -> str | None:
+    """Note what a name stands for in a run; if it stands for something else already, return that."""
+    if note.exists():
+        earlier = note.read_text(encoding="utf-8", errors="surrogateescape")
+        return None if earlier == identity else earlier
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(note, identity)
+    return None
+
+
+def check_contents(run: Path, name: str, path: Path, files: str = "**/*", made: str = "cases") -> None:
+    """Refuse a file or folder whose contents are others than when the run's answers were made.
+
+    Args:
+        run: the folder.
+        name: what the file is to the run.
+        path: of the file or folder.
+        files: which files of a folder count.
+        made: where in the run the answers lie that depend on it; before there are any it may change.
+
+    Raises:
+        UsageError: they are others.
+    """
+    note = run / "inputs" / slug(name)
+    if next(run.glob(made), None) is None:
+        note.unlink(missing_ok=True)
+    if claim(note, f"{name} {fingerprint(path, files)}") is not None:
+        raise UsageError(f"{run} has answers made with other contents of {path}: choose another -o, or put those back")
+
+
+def note_commit(run: Path) -> None:
+    """Add this commit to those by which the run was made."""
+    made = environment()
+    commit, earlier = made["commit"] or made["scr"], commits(run)
+    if commit not in earlier:
+        claimed = run / "inputs" / "commits"
+        claimed.parent.mkdir(exist_ok=True)
+        write_whole(claimed, "\n".join([*earlier, commit]))
+
+
+def commits(run: Path) -> list[str]:
+    """By which the run was made, in their order; of an installed package, the versions."""
+    note = run / "inputs" / "commits"
+    if note.exists():
+        return note.read_text(encoding="utf-8").splitlines()
+    with suppress(UsageError):  # no results yet, or damaged ones
+        return [commit] if (commit := Results.read(run).made.get("commit")) else []
+    return []
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file aside and rename it, so that a kill leaves no half of it."""
+    aside = path.with_suffix(".part")
+    aside.write_text(text, encoding="utf-8", errors="surrogateescape")
+    aside.replace(path)
 
 
 def _differences(path: Path, wanted: dict[str, Any]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from scr.commands.editing import _facts
+from scr.editors import Edit, EditReport, Traits, registry
 from scr.editors.facts import as_edit
-from scr.engines import Sampling
+from scr.editors.registry import Workbench
+from scr.engines import Engine, Sampling
 from scr.engines.opening import open_engine
 from scr.errors import EditError, UsageError
 from scr.facts import NewFact
@@ -90,9 +94,131 @@ def test_facts_may_come_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         _facts("facts.txt")
 
 
-def test_the_subject_may_be_given() -> None:
-    fact = NewFact.of({"text": "It rains a lot in Bergen.", "object": "Bergen"})
-    assert as_edit(fact, "rains").subject == "rains"
+@pytest.mark.parametrize(
+    ("fact", "subject"),
+    [
+        ({"text": "It rains a lot in Bergen.", "object": "Bergen"}, "rains"),
+        ({"text": "It rains a lot in Bergen.", "object": "Bergen", "subject": "lot"}, "lot"),
+        ({"text": "The capital of France is Lyon."}, "France"),
+        ({"text": "The capital of the rains is Lyon."}, "rains"),
+    ],
+)
+def test_the_subject_may_be_given_where_a_fact_does_not_say(fact: dict[str, str], subject: str) -> None:
+    assert as_edit(NewFact.of(fact), "rains").subject == subject
+
+
+def test_a_method_that_needs_no_subject_takes_a_fact_without_one() -> None:
+    for fact, prompt in [
+        ({"text": "It rains a lot in Bergen.", "object": "Bergen"}, "It rains a lot in"),
+        ({"text": "Lyon it is.", "object": "Lyon", "question": "What is the capital?"}, "What is the capital?"),
+    ]:
+        edit = as_edit(NewFact.of(fact), needed=False)
+        assert (edit.prompt, edit.subject) == (prompt, None)
+    assert as_edit(NewFact.of({"text": "The capital of France is Lyon."}), needed=False).subject == "France"
+    with pytest.raises(EditError, match=r"so that it ends in 'Lyon', or give it a question$"):
+        as_edit(NewFact.of({"text": "Lyon it is.", "object": "Lyon"}), needed=False)
+
+
+class Silent:
+    """Stands in for a model that nobody asks."""
+
+    def close(self) -> None:
+        return
+
+
+class Theirs:
+    """A weight editor of another package: what it gives back can be exported, and nothing else."""
+
+    traits = Traits("theirs", "weights", "Nobody 2026")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, bench: Workbench, option: str) -> Theirs:
+        assert option == "steps=3"
+        return cls(bench.engine)
+
+    def apply(self, edits: Sequence[Edit]) -> Theirs:
+        self.reports = [EditReport(len(edits), 0.1)]
+        return self
+
+    def __enter__(self) -> Theirs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def export(self, folder: Path) -> None:
+        folder.mkdir()
+
+
+class TheirsAlone(Theirs):
+    """Another, that keeps nothing."""
+
+    export = None  # type: ignore[assignment]
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Methods of other packages, one of them broken; the model that they are given stands in for a real one."""
+    values = {"theirs": f"{__name__}:Theirs", "alone": f"{__name__}:TheirsAlone", "broken": "no_such_package:Editor"}
+    points = [EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in values.items()]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else [])
+    monkeypatch.setattr("scr.engines.opening.open_engine", lambda **_: Silent())
+
+
+@pytest.mark.usefixtures("others")
+def test_a_weight_editor_of_another_package_may_be_kept(scr: Scr, tmp_path: Path) -> None:
+    fact, out = "The capital of France is Lyon.", tmp_path / "edited"
+    told = scr("edit", fact, "--method", "theirs:steps=3", "-o", out, "--json")
+    assert told.status == 0, told.err
+    assert told.json["edits"] == 1
+    assert out.is_dir()
+    told = scr("edit", fact, "--method", "theirs:steps=3", "--deltas", tmp_path / "deltas")
+    assert told.status == 2
+    assert "cannot be kept alone: what it gives back has no save" in told.err
+    told = scr("edit", fact, "--method", "alone:steps=3", "-o", tmp_path / "other")
+    assert told.status == 2
+    assert "cannot be kept as a model: what it gives back has no export" in told.err
+    told = scr("edit", fact, "--method", "broken", "-o", tmp_path / "other")
+    assert told.status == 2
+    assert "the method broken of another package cannot be loaded" in told.err
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("others")
+def test_a_broken_method_is_left_out_of_the_list(scr: Scr) -> None:
+    for told in (scr("editors"), scr("editors", "--json")):
+        assert told.status == 0
+        assert "theirs" in told.out
+        assert "broken" not in told.out
+        assert len(told.err.splitlines()) == 1
+        assert "left out: the method broken of another package cannot be loaded" in told.err
+
+
+@pytest.mark.parametrize("kind", ["facts", "folder", "nowhere", "inside", "itself"])
+def test_what_is_there_is_not_written_over_by_deltas(
+    scr: Scr, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scr.engines.opening.open_engine", lambda **_: pytest.fail("a model was opened"))
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text(json.dumps({"text": "The capital of France is Lyon."}) + "\n", "utf-8")
+    before, out = facts.read_bytes(), tmp_path / "edited"
+    out.mkdir()
+    deltas, line = {
+        "facts": (facts, "is there already: name another file"),
+        "folder": (tmp_path, "is there already: name another file"),
+        "nowhere": (tmp_path / "none" / "deltas", "there is no folder"),
+        "inside": (out / "deltas", "lies in the folder of the model"),
+        "itself": (out, "is there already"),
+    }[kind]
+    told = scr("edit", facts, "--method", "ft-m", "--deltas", deltas, "-o", out)
+    assert told.status in (1, 2)
+    assert line in told.err
+    assert len(told.err.splitlines()) == 1
+    assert facts.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["edited", "facts.jsonl"]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from scr.engines import Engine
 from scr.evaluation.results import Results, RowKey, read_cases
+from scr.scope.cross_encoder import SHIPPED
 
 from ..evaluation import invented
-from ..evaluation.records import EREN
+from ..evaluation.records import EREN, KNOWEDIT
+from ..evaluation.synthetic import Shape, make_run
 from .conftest import Scr
 from .standin import StandIn
 
@@ -113,6 +116,105 @@ def test_a_run_grows_by_methods_but_keeps_its_settings(scr: Scr, questions: Path
         assert "holds no run of `scr eval`" in scr(*command).err
 
 
+def test_a_classifier_whose_folder_has_changed_is_refused(scr: Scr, questions: Path) -> None:
+    run, own = questions.parent / "run", questions.parent / "own"
+    shutil.copytree(SHIPPED, own)
+    with StandIn().running() as server:
+        command = ("eval", "--dataset", questions, "--base-url", server.url, "-o", run, "--timed", 0)
+        assert scr(*command, "--method", f"scr:{own}").status == 0
+        config = (own / "config.json").read_text()
+        (own / "config.json").write_text(json.dumps({**json.loads(config), "threshold": 0.999}))
+        asked = len(server.asked)
+        refused = scr(*command, "--method", f"scr,scr:{own}")
+        assert (refused.status, len(server.asked)) == (2, asked)
+        assert f"has answers made with other contents of {own}: choose another -o" in refused.err
+        assert scr(*command, "--method", "rag").status == 0, "other methods do not depend on it"
+        (own / "config.json").write_text(config)
+        assert scr(*command, "--method", f"scr:{own}").status == 0
+
+
+def test_sizes_may_be_repeated_or_given_commas(scr: Scr, questions: Path) -> None:
+    with StandIn().running() as server:
+        command = ("eval", "--dataset", questions, "--method", "rag", "--base-url", server.url, "--timed", 0, "--json")
+        told = scr(*command, "--edits", 1, "--edits", "2,all", "-o", questions.parent / "run")
+        assert told.json["parameters"]["edits"] == [1, 2, 3]
+        told = scr(*command, "-o", questions.parent / "other")
+        assert told.json["parameters"]["edits"] == [3]
+
+
+def test_a_question_that_the_server_refuses_is_an_error_that_counts_as_wrong(scr: Scr, questions: Path) -> None:
+    run, methods = questions.parent / "run", ("bare", "oracle", "scr", "scr:llm", "scr-2025")
+    questions.write_text(questions.read_text().replace("The anthem of Norvania is", "The impossible Norvania is"))
+    with StandIn().running() as server:
+        command = ("eval", "--dataset", questions, "--method", ",".join(methods), "--base-url", server.url, "-o", run)
+        told = scr(*command, "--timed", 2, "--json")
+        assert told.status == 0, told.err
+        asked = len(server.asked)
+        assert scr(*command, "--timed", 2, "--json").json["rows"] == told.json["rows"]
+        assert len(server.asked) == asked
+        shown = scr(*command, "--timed", 2)
+    assert [row["method"] for row in told.json["rows"] if row["split"] == "raw"] == [
+        *methods[:3],
+        "scr:llm",
+        "scr-2025",
+    ]
+    assert {row["errors"] for row in told.json["rows"]} == {1}
+    assert [(one["method"], one["case"], one["question"]) for one in told.json["errors"]] == [
+        (method, "case-0", 3) for method in methods
+    ]
+    assert "this question is too long for the stand-in" in told.json["errors"][0]["error"]
+    assert "bare · mine · 3 edits: questions without an answer, which count as wrong: 1, the first: " in shown.err
+    bare = next(row for row in told.json["rows"] if (row["method"], row["split"]) == ("bare", "raw"))
+    assert bare["scores"]["locality_preservation"]["exact"]["value"] == pytest.approx(5 / 6)
+    assert (run / "report.html").is_file()
+
+
+def test_a_key_that_runs_out_stops_the_run_with_one_line(scr: Scr, questions: Path) -> None:
+    run = questions.parent / "run"
+    with StandIn().running() as server:
+        server.dead_after = 4
+        command = ("eval", "--dataset", questions, "--base-url", server.url, "-o", run, "--timed", 0)
+        told = scr(*command)
+        assert (told.status, told.err.count("error:")) == (1, 1)
+        assert "asks for an API key (status 401)" in told.err
+        assert not (run / "results.json").exists()
+        server.dead_after = None
+        assert scr(*command).status == 0
+    assert {row.errors for row in Results.read(run).rows} == {0}
+
+
+def test_a_library_that_is_missing_is_said_before_any_work(
+    scr: Scr, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with StandIn().running() as server:
+        told = scr("eval", "--dataset", questions, "--base-url", server.url, "-o", questions.parent / "run")
+    assert (told.status, server.asked, (questions.parent / "run").exists()) == (1, [], False)
+    assert told.err == "error: The report at the end needs an optional dependency: pip install 'scr-edit[eval]'\n"
+
+
+def test_a_method_without_the_text_that_it_needs_is_said_before_any_work(
+    scr: Scr, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCR_CORPUS", raising=False)
+    command = ("eval", "--dataset", questions, "--edits", 1, "-o", questions.parent / "run")
+    with StandIn().running() as server:
+        told = scr(*command, "--method", "rome", "--base-url", server.url)
+        assert (told.status, server.asked, told.err.count("\n")) == (2, [], 1)
+        assert "rome needs a text to take the model's usual keys from: name a file in SCR_CORPUS" in told.err
+        other = scr(*command, "--method", "rome:covariance=false", "--base-url", server.url)
+        assert "needs a text" not in other.err
+    assert server.asked == []
+
+
+def test_a_file_that_stands_in_is_said(scr: Scr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "knowedit").mkdir()
+    (tmp_path / "knowedit" / "wiki_recent_train.json").write_text(json.dumps([KNOWEDIT]))
+    monkeypatch.setenv("SCR_DATA", str(tmp_path))
+    told = scr("eval", "--dataset", "wiki_recent", "--lint")
+    assert "wiki_recent: its own file is not here; wiki_recent_train.json stands in" in told.err
+
+
 def test_records_that_are_left_out_are_counted(scr: Scr, tmp_path: Path) -> None:
     scope = {"edit_scope": [], "edit_scope_true_ans": []}
     path = tmp_path / "eren.jsonl"
@@ -157,8 +259,6 @@ def test_what_the_model_was_given_is_kept(scr: Scr, questions: Path) -> None:
         (("--edits", "0"), "--edits '0' is not understood"),
         (("--prompt-form", "poem"), "'poem' is not one of 'chat', 'completion'"),
         (("--model", "no/such-model-here"), "no/such-model-here"),
-        (("--compare", "a"), "give --compare twice"),
-        (("--compare", "a", "--compare", "b"), "a is no run of `scr eval`"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_work(
@@ -173,6 +273,39 @@ def test_a_mistake_is_one_line_before_any_work(
     assert line in told.err
     assert len(told.err.splitlines()) == 1
     assert not list(run.glob("cases/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--compare", "a"), "name two runs to compare: --compare RUN RUN"),
+        (("--compare", "a", "b", "c"), "name two runs to compare"),
+        (("--compare", "a", "b"), "a is no run of `scr eval`"),
+        (("--compare", "a,b"), "a is no run of `scr eval`"),
+        (("--compare", "a", "--compare", "b"), "a is no run of `scr eval`"),
+        (("--compare", "a", "b", "-o", "c"), "--compare takes no --output: leave that out"),
+        (("a",), "a means nothing here: a run is named after --compare"),
+        (("--judge", "a", "--prompts", "/nonexistent", "--dataset", "x"), "--judge takes no --dataset, --prompts"),
+        (("--judge", "a", "b"), "--judge takes no RUN"),
+        (("--compare", "a", "--judge", "b"), "--compare takes no --judge"),
+        (("--lint", "--dataset", "x", "--method", "magic"), "--lint takes no --method"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(scr: Scr, arguments: tuple[str, ...], line: str) -> None:
+    told = scr("eval", *arguments)
+    assert told.status == 2
+    assert line in told.err
+    assert len(told.err.splitlines()) == 1
+
+
+def test_runs_are_compared_however_they_are_named(scr: Scr, tmp_path: Path) -> None:
+    shape = Shape(datasets=("d",), models=("m",), methods=("bare", "scr"), edits=(1,), cases=3, nasty=False)
+    run = make_run(tmp_path / "run", shape)
+    ways = (("--compare", run, run), ("--compare", f"{run},{run}"), ("--compare", run, "--compare", run))
+    told = [scr("eval", *way, "--json") for way in ways]
+    assert [one.status for one in told] == [0, 0, 0]
+    assert told[0].json == told[1].json == told[2].json
+    assert "harmonic_mean" in {one["dimension"] for one in told[0].json["rows"][0]["differences"]}
 
 
 def test_a_record_without_a_key_is_named(scr: Scr, tmp_path: Path) -> None:
@@ -203,7 +336,8 @@ def test_a_judge_has_its_say_and_an_unreadable_word_is_no_point(scr: Scr, questi
         assert len(server.asked) == asked, "nothing is judged twice"
     assert [row["method"] for row in told.json] == ["bare", "oracle", "scr"]
     for row in told.json:
-        assert row["right"] == 0
+        assert row["right"] == row["interval"]["value"] == row["interval"]["high"] == 0
+        assert row["interval"]["n"] == 3
         assert row["agreement"]["errors"] == row["answers"] == 15
     assert json.loads((run / "judged.json").read_text())["judge"] == "stand-in"
     assert "Judged by stand-in" in (run / "report.md").read_text()

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from scr.editors import registry
 from scr.editors.weights.alphaedit import AlphaEdit, AlphaEditConfig
 from scr.editors.weights.come import Come, ComeConfig
 from scr.editors.weights.editor import WeightEditor
-from scr.editors.weights.ft import FtConfig, FtL, FtlConfig, FtM
+from scr.editors.weights.ft import FtConfig, FtL, FtM
 from scr.editors.weights.kn import Kn, KnConfig
 from scr.editors.weights.lora import Lora, LoraConfig
 from scr.editors.weights.memit import Memit, MemitConfig
@@ -36,7 +37,7 @@ EDITORS: dict[str, Callable[[Any], WeightEditor[Any]]] = {
     "alphaedit": lambda engine: AlphaEdit(engine, AlphaEditConfig(**_MEMIT, threshold=1.0, ridge=0.01)),
     "come": lambda engine: Come(engine, ComeConfig(**_MEMIT, weight=0.01)),
     "ft-m": lambda engine: FtM(engine, FtConfig(**_TUNED)),
-    "ft-l": lambda engine: FtL(engine, FtlConfig(**_TUNED, bound=0.5)),
+    "ft-l": lambda engine: FtL(engine, FtConfig(**_TUNED, bound=0.5)),
     "lora": lambda engine: Lora(engine, LoraConfig(rank=4, steps=40, rate=2e-2)),
     "kn": lambda engine: Kn(engine, KnConfig(contexts=1, steps=4)),
 }
@@ -50,6 +51,10 @@ _OTHER_BUILDS = [
     ("memit", "phi3"),
     ("lora", "phi3"),
 ]
+
+
+def test_every_weight_editor_is_under_the_contract() -> None:
+    assert set(EDITORS) == {name for name in registry.names() if registry.traits(name).changes_weights}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

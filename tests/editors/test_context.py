@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import EntryPoint
 
 import pytest
 
 from scr.context import ContextBuilder
-from scr.editors import Asked, Edit, Prepared
+from scr.editors import Asked, Edit, Prepared, registry
+from scr.editors.baselines import Oracle
 from scr.editors.registry import Workbench, names, open_editor, traits
 from scr.encoder import Encoder
 from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
@@ -155,14 +157,44 @@ def test_an_edit_that_is_no_fact_is_refused(encoder: Encoder) -> None:
         open_editor("scr", Workbench(Scripted(), lambda: encoder)).apply([Edit(" ", "p", "t")])
 
 
-def test_methods_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``theirs(mine="module:Class")``: what another package adds."""
 
-    from scr.editors import registry
+    def add(**values: str) -> None:
+        points = [EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in values.items()]
+        monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else [])
 
-    theirs = EntryPoint("mine", "scr.editors.baselines:Oracle", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [theirs] if group == registry.ENTRY_POINTS else [])
+    return add
+
+
+@pytest.mark.parametrize("extra", ["", " [all]"])
+def test_methods_of_other_packages_are_found(theirs: Callable[..., None], extra: str) -> None:
+    theirs(mine=f"scr.editors.baselines:Oracle{extra}", scr="scr.editors.baselines:Bare")
     assert names()[-1] == "mine"
-    assert isinstance(open_editor("mine", Workbench(Scripted(), lambda: None)), registry._load("oracle"))  # type: ignore[arg-type, return-value]
+    assert names().count("scr") == 1
+    assert traits("scr").family == "context", "our own come first"
+    assert isinstance(open_editor("mine", Workbench(Scripted(), lambda: None)), Oracle)  # type: ignore[arg-type, return-value]
     with pytest.raises(UsageError, match="no method is called 'theirs'"):
         traits("theirs")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("no_such_package:Editor", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("scr.editors.baselines:Lost", "AttributeError: .*Lost"),
+        ("scr.editors.baselines", "AttributeError: .*traits"),
+        ("pathlib:Path", "AttributeError: .*traits"),
+        ("not an entry point", "Error"),
+    ],
+)
+def test_a_broken_method_of_another_package_is_said_when_it_is_asked_for(
+    theirs: Callable[..., None], value: str, reason: str
+) -> None:
+    theirs(broken=value)
+    assert names()[-1] == "broken"
+    assert traits("scr").family == "context"
+    with pytest.raises(UsageError, match=f"the method broken of another package cannot be loaded.*{reason}") as raised:
+        traits("broken")
+    assert "\n" not in str(raised.value)

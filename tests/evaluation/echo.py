@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from scr.engines import Completion, Outcome, Prompt, Sampling, in_order
-from scr.errors import EngineUnavailable
+from scr.engines.http import StatusError
+from scr.errors import EngineError, EngineUnavailable
 
 
 class Echo:
@@ -14,13 +15,14 @@ class Echo:
     Attributes:
         asked: every prompt, in the order of its answer.
         broken: a text that no prompt may hold.
+        refused: a text for which a prompt is refused, as being too long.
     """
 
     model = "echo"
 
-    def __init__(self, broken: str | None = None) -> None:
+    def __init__(self, broken: str | None = None, refused: str | None = None) -> None:
         self.asked: list[str] = []
-        self.broken = broken
+        self.broken, self.refused = broken, refused
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
         return in_order(self.generate_each(prompts, sampling))
@@ -33,6 +35,8 @@ class Echo:
             self.asked.append(text)
             if self.broken and self.broken in text:
                 yield place, EngineUnavailable("the server went away: start it")
+            elif self.refused is not None and self.refused in text:
+                yield place, _refusal()
             else:
                 yield place, Completion(text, "stop", 1, 1)
 
@@ -44,3 +48,14 @@ class Echo:
 
     def close(self) -> None:
         return
+
+
+def _refusal() -> EngineError:
+    """As the engine behind a server says it, with the status behind its words."""
+    try:
+        try:
+            raise StatusError("http://stand-in", 400, "too long")
+        except StatusError:
+            raise EngineError("the prompt does not fit: shorten it") from None
+    except EngineError as error:
+        return error

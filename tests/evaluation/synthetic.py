@@ -112,8 +112,8 @@ def _answered(
     if local and kept:
         answer = bare
     considered = tuple(
-        Considered(text, score, 0.5, text in shown)
-        for text, score in ((fact, 0.97 if not local else 0.31), ("The bell of Ostrakova was cast in 1411.", 0.12))
+        Considered(text, high if text in shown else low, 0.5, text in shown)
+        for text, high, low in ((fact, 0.97, 0.31), ("The bell of Ostrakova was cast in 1411.", 0.88, 0.12))
     ) if shows and key.method != "oracle" else ()  # fmt: skip
     prompt = f"Which place lies at the mouth of {river}? ({kind} {sub})"
     turns = (

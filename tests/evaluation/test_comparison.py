@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scr.errors import UsageError
+from scr.evaluation.combined import paired_harmonic
 from scr.evaluation.comparison import Compared, Difference, Side, compare
 from scr.evaluation.results import CaseResult, Results, RowKey, read_cases
 from scr.evaluation.statistics import paired_test
@@ -56,6 +58,40 @@ def test_differences_are_those_of_the_same_records(run: Path, other: Path, dimen
     assert found.first == pytest.approx(sum(values[0]) / 10)
     assert found.second == pytest.approx(sum(values[1]) / 10)
     assert found.paired == paired_test(values[1], values[0])
+
+
+def test_the_harmonic_mean_is_compared(run: Path, other: Path) -> None:
+    comparison = compare(run, other)
+    (row,) = [row for row in comparison.rows if row.first == KEY and row.split == "raw"]
+    for score in ("contains", "exact"):
+        found = one(row, "harmonic_mean", score)
+        # Of the same records as the tables, so that the figures are theirs.
+        first, second = (
+            next(r for r in Results.read(side).rows if (r.key, r.split) == (KEY, "raw")).scores["harmonic_mean"]
+            for side in (run, other)
+        )
+        assert found.first == pytest.approx(first[score].value)
+        assert found.second == pytest.approx(second[score].value)
+        assert found.paired.difference == pytest.approx(found.second - found.first)
+        assert found.paired.low <= found.paired.difference <= found.paired.high
+        assert 0 < found.paired.p <= 1
+    assert "| Harmonic mean " in comparison.text()
+
+
+def test_a_harmonic_mean_that_differs_is_told_from_chance() -> None:
+    generator = np.random.default_rng(1)
+    low, high = generator.random((60, 4)) < 0.4, generator.random((60, 4)) < 0.8
+    missing = generator.random((60, 4)) < 0.1
+    sides = [np.where(missing, np.nan, side) for side in (high, low)]
+    first, second, paired = paired_harmonic(*sides)
+    assert first == pytest.approx(4 / sum(1 / np.nanmean(sides[0], axis=0)))
+    assert paired.difference == pytest.approx(first - second)
+    assert 0 < paired.low < paired.difference < paired.high
+    assert paired.p < 0.001
+    back = paired_harmonic(*reversed(sides))[2]
+    assert (back.difference, back.p) == (pytest.approx(-paired.difference), paired.p)
+    same = paired_harmonic(sides[0], sides[0])[2]
+    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
 def test_a_run_differs_from_itself_in_nothing(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -439,6 +440,25 @@ def test_a_name_is_found_in_the_folder_of_data(
     assert (loaded.name, loaded.source) == (name, str(path))
 
 
+def test_a_file_that_stands_in_for_another_gives_the_rows_its_name(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SCR_DATA", str(tmp_path / "given"))
+    path = write(KNOWEDIT, name="given/knowedit/wiki_recent_train.json")
+    loaded = load("wiki_recent")
+    assert (loaded.name, loaded.stand_in) == ("wiki_recent (wiki_recent_train)", True)
+    assert loaded.provenance() == {
+        "file": "wiki_recent_train.json",
+        "digest": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
+        "records": 1,
+        "drawn": 1,
+        "skipped": 0,
+    }
+    assert (load("knowedit-wiki_recent-train").stand_in, load(f"wiki_recent={path}").name) == (False, "wiki_recent")
+    write(KNOWEDIT, name="given/knowedit/wiki_recent_test.json")
+    assert (load("wiki_recent").name, load("wiki_recent").stand_in) == ("wiki_recent", False)
+
+
 def test_a_sample_is_the_seeds_and_keeps_the_order(write: Write) -> None:
     path = str(write(*({**OWN, "id": f"case-{number}"} for number in range(50)), name="mine.jsonl"))
 
@@ -475,6 +495,7 @@ def test_the_datasets_library_gives_the_same_cases(hub: Path, write: Write) -> N
     fetched = load(f"hf:{hub}:train")
     assert fetched.cases == load(str(path)).cases, "the nulls that the library fills in are as good as missing keys"
     assert fetched.source == f"hf:{hub}:train"
+    assert fetched.file == hub.name, "nothing of where it lies"
     assert load(f"wiki_counterfact=hf:{hub}").cases == fetched.cases
     with pytest.raises(
         UsageError, match=r"cannot load hf:.*:other through the datasets library .*check id, split"

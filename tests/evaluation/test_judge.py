@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scr.engines import Completion, Engine, Outcome, Prompt, Sampling
 from scr.errors import EngineError
 from scr.evaluation.judge import Agreement, Item, Verdict, agreement, judge, read_verdict
+from scr.evaluation.judging import _interval
 
 GRADED = Item("Where does the Veyl Guild sit?", ("Orsa", "City of Orsa"), "In Orsa.")
 
@@ -127,3 +128,13 @@ def test_a_real_model_gives_verdicts_or_errors(smollm2: Engine) -> None:
         assert "\n" not in (one.error or "")
     assert verdicts[0].said
     assert "shorten" in (verdicts[2].error or "")
+
+
+def test_the_share_of_a_judge_is_resampled_by_records() -> None:
+    yes, no = Verdict(True), Verdict(False)
+    found = _interval([4, 0, 2, 2], [yes, yes, yes, no, yes, no, no, no])
+    assert (found.value, found.n) == (0.5, 3)
+    assert found.low == 0
+    assert found.high == 0.75
+    sure = _interval([2] * 4, [yes, no] * 4)
+    assert (sure.low, sure.value, sure.high) == (0.5, 0.5, 0.5)

@@ -51,6 +51,32 @@ def test_what_was_not_measured_stands_last_either_way(open_page: Open) -> None:
         assert column(tab, "seconds_per_edit")["bare"] == "–"
 
 
+def test_the_scope_table_has_cosine_beside_the_methods(open_page: Open, browsed: Path) -> None:
+    tab = open_page()
+    tab.get_by_role("button", name="Scope", exact=True).click()
+    shown = column(tab, "auroc")
+    assert list(shown) == ["oracle", "rag", "scr", "cosine at its best"]
+    assert shown["oracle"] == "–"
+    wanted = row_of(browsed, "rag").scope
+    assert float(shown["cosine at its best"]) == pytest.approx(wanted["auroc"].value * 100, abs=0.051)
+    fires = column(tab, "false_fire")["cosine at its best"]
+    assert float(fires) == pytest.approx(wanted["at_best_false_fire"].value * 100, abs=0.051)
+    assert tab.locator('#table tr[data-method="cosine at its best"] button').count() == 0, "it has no cases"
+    assert tab.locator("#table-note").inner_text().endswith("flatters it.")
+    tab.locator('th[data-column="auroc"] button').click()
+    assert list(column(tab, "auroc"))[-1] == "oracle"
+
+
+def test_preservation_says_which_one_it_is(open_page: Open) -> None:
+    tab = open_page()
+    for score, words in (("contains", "normalised"), ("exact", "byte for byte")):
+        tab.locator(f'#controls [data-value="{score}"]').click()
+        head = f"Preservation ({words})"
+        assert head in tab.locator('th[data-column="locality_preservation"]').inner_text()
+        assert head in tab.locator("#plot-scores").inner_text()
+        assert head in tab.locator("#quality").inner_text()
+
+
 SWITCHES = (
     ("dataset", "guild masters"),
     ("model", "coder/0.5b"),

@@ -19,7 +19,15 @@ from scr.evaluation import report
 from scr.evaluation.judge import Agreement
 from scr.evaluation.judging import Judged, Judgement
 from scr.evaluation.report import sample, write_report
-from scr.evaluation.report.dimensions import Dimension, dimensions_of, flattened
+from scr.evaluation.report.dimensions import (
+    BEST_COSINE,
+    COSINE_NOTES,
+    LINT_NOTE,
+    Dimension,
+    dimensions_of,
+    flattened,
+    scope_rows,
+)
 from scr.evaluation.report.html import compressed, embedded, page
 from scr.evaluation.report.markdown import table, text
 from scr.evaluation.results import CaseResult, Interval, Results, Row, RowKey, read_cases
@@ -63,7 +71,7 @@ def test_the_text_has_the_figures_of_the_results(run: Path) -> None:
         (line,) = [line for line in section.splitlines() if line.startswith("| rag ")]
         one = row.scores["generalization"][score]
         assert f"{one.value * 100:.1f} [{one.low * 100:.1f}, {one.high * 100:.1f}]" in line
-    for wanted in ("### 1 edit, raw, contains", "by kind", "legacy", "scope decision", "cost", "contradicted",
+    for wanted in ("### 1 edit, raw, contains", "by kind", "legacy", "### 1 edit, raw, scope\n", "cost", "contradicted",
                    "0123abc", "versions.torch", "hardware.cpu", "| seed"):  # fmt: skip
         assert wanted in content
 
@@ -73,6 +81,49 @@ def test_the_text_marks_the_best_method_and_no_reference(run: Path) -> None:
     lines = {line.split("|")[1].strip(): line for line in section.splitlines() if line.startswith("| ")}
     assert "**" in lines["scr"]
     assert "**" not in lines["bare"] + lines["oracle"]
+
+
+def test_preservation_says_which_one_it_is_in_every_table(run: Path, written: list[Path]) -> None:
+    assert written
+    results = Results.read(run)
+    content = text("small", results)
+    for score, head in (("contains", "Preservation (normalised)"), ("exact", "Preservation (byte for byte)")):
+        section = content.split(f"### 100 edits, clean, {score}\n")[1].split("###")[0]
+        assert f"| {head} |" in section
+        assert head in (page("small", results, []))
+    assert "Preservation (normalised)" in (run / "plots" / "scores-river-towns-tiny-135m.svg").read_text("utf-8")
+
+
+def test_cosine_at_its_best_stands_beside_the_methods(run: Path) -> None:
+    rows = list(Results.read(run).rows)
+    lines = [row for row in scope_rows(rows) if row.method == BEST_COSINE]
+    assert len(lines) == len({(row.edits, row.split) for row in rows})
+    (best,) = [row for row in lines if (row.edits, row.split) == (100, "raw")]
+    (rag,) = [row for row in rows if (row.method, row.edits, row.split) == ("rag", 100, "raw")]
+    assert best.scope["recall"] == rag.scope["at_best_recall"]
+    assert best.scope["false_fire"] == rag.scope["at_best_false_fire"] != rag.scope["false_fire"]
+    assert best.scope["auroc"] == rag.scope["auroc"]
+    content = text("small", Results.read(run))
+    section = content.split("### 100 edits, raw, scope\n")[1].split("###")[0]
+    assert f"| {BEST_COSINE} |" in section
+    heads = [head.strip() for head in section.splitlines()[1].split("|")[1:-1]]
+    assert heads == [
+        "Method", "Recall", "Precision", "Wrong fact", "False fire", "AUROC", "Average precision", "Recall at 1",
+        "Recall at 5", "Retrieval recall", "False fire: forgetfulness", "False fire: relation specificity",
+    ]  # fmt: skip
+    assert COSINE_NOTES["there"] in section
+    without = text("small", replace(Results.read(run), rows=tuple(row for row in rows if row.method != "rag")))
+    assert BEST_COSINE not in without
+    assert COSINE_NOTES["missing"] in without
+
+
+def test_a_notice_is_not_said_to_leave_the_clean_scores() -> None:
+    results = Results({}, (), lint={"d": {"short-alias": 622, "contradicted": 1}})
+    for content in (text("run", results), page("run", results, [])):
+        assert LINT_NOTE in content
+        assert "short-alias (notice)" in content
+        assert "contradicted (" not in content
+        assert "They count in the raw scores and not in the clean ones" not in content
 
 
 def test_where_all_are_equal_none_is_best() -> None:
@@ -206,6 +257,15 @@ def test_embedded_data_cannot_end_its_element(nasty: str) -> None:
     assert data.isascii()
     assert json.loads(data) == {nasty: [nasty]}
     assert json.loads(gzip.decompress(base64.b64decode(compressed([nasty])))) == [nasty]
+
+
+def test_a_judges_share_has_its_interval() -> None:
+    key = RowKey("d", "m", "scr", 1)
+    judged = Judged(key, 8, 0.75, 0.5, Agreement(7, 1, 0.8, None), Interval(0.75, 0.5, 0.875, 4))
+    content = text("run", Results({}, ()), Judgement("judge", (judged,)))
+    assert "75.0 [50.0, 87.5]" in content
+    assert "75.0 [50.0, 87.5]" in page("run", Results({}, ()), [], Judgement("judge", (judged,)))
+    assert Judged.from_json(json.loads(json.dumps(judged.to_json()))) == judged
 
 
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:

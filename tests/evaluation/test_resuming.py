@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
+from scr.editors import Asked, Edit, EditReport, Prepared, Traits, registry
+from scr.editors.registry import Workbench
 from scr.encoder import Encoder
 from scr.engines import Completion, Outcome, Prompt, Sampling
-from scr.errors import UsageError
+from scr.errors import EngineUnavailable, UsageError
+from scr.evaluation import settings
 from scr.evaluation.datasets import load
 from scr.evaluation.evaluate import Model, Plan, evaluate
 from scr.evaluation.results import Results, RowKey, read_cases
@@ -30,12 +36,12 @@ def no_encoder() -> Encoder:
     raise AssertionError("neither bare nor oracle needs one")
 
 
-def run(folder: Path, *datasets: str | Path, engine: Echo | None = None) -> Results:
+def run(folder: Path, *datasets: str | Path, engine: Echo | None = None, **changes: Any) -> Results:
     """The two baselines, with a stand-in for a model."""
     asked = engine or Echo()
     loaded = [load(str(one)) for one in datasets]
     plan = Plan(loaded, [], [Model("echo", lambda: asked)], [None], Settings(), no_encoder, timed=0)
-    return evaluate(plan, folder, silent)
+    return evaluate(replace(plan, **changes), folder, silent)
 
 
 @pytest.fixture
@@ -120,3 +126,159 @@ def test_half_of_a_surrogate_pair_is_an_answer_like_others(mine: Path) -> None:
     assert {one.answer for case in read_cases(folder, key) for one in case.answered} == {"half \ud83d"}
     run(folder, mine, engine=asked)
     assert asked.asked == []
+
+
+class Marked:
+    """Stands for a weight editor of another package: its model marks what it says."""
+
+    traits: ClassVar[Traits] = Traits("marked", "weights")
+    applied: ClassVar[list[int]] = []
+
+    def __init__(self) -> None:
+        self.engine = Echo()
+        self.reports: list[EditReport] = []
+
+    @classmethod
+    def open(cls, bench: Workbench, option: str) -> Marked:
+        del bench, option
+        return cls()
+
+    def apply(self, edits: Sequence[Edit]) -> Marked:
+        self.reports = []
+        self.add(edits)
+        return self
+
+    def add(self, edits: Sequence[Edit]) -> None:
+        self.applied.append(len(edits))
+        self.reports.append(EditReport(len(edits), 2.0 * len(edits), 1000 + len(self.reports)))
+
+    def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
+        return [Prepared(one.prompt) for one in asked]
+
+    def __enter__(self) -> Marked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def marked(monkeypatch: pytest.MonkeyPatch) -> type[Marked]:
+    monkeypatch.setitem(registry._OWN, "marked", f"{__name__}:Marked")
+    monkeypatch.setattr(Marked, "applied", [])
+    return Marked
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_the_cost_of_a_change_of_weights_is_that_of_the_application_which_is_scored(
+    mine: Path, marked: type[Marked], one_by_one: bool
+) -> None:
+    changes = {"methods": ["marked"], "timed": 2, "settings": Settings(one_by_one=one_by_one)}
+    made = run(mine.parent / "run", mine, **changes)
+    assert marked.applied == ([1, 1, 1] if one_by_one else [3]), "and not once more to be timed"
+    (cost,) = (row.cost for row in made.rows if (row.method, row.split) == ("marked", "raw"))
+    assert (cost["seconds_per_edit"], cost["peak_bytes"]) == (2.0, 1002 if one_by_one else 1000)
+    assert cost["added_ms_per_query"] is not None
+    assert run(mine.parent / "run", mine, **changes).rows == made.rows
+
+
+@pytest.mark.parametrize(
+    ("traits", "changes", "said"),
+    [
+        ({"sequential": False}, {"settings": Settings(one_by_one=True)}, "takes no further edits on top of earlier"),
+        ({"batch": False}, {}, "takes one edit at a time: use --edits 1 or --one-by-one"),
+        ({"batch": False, "sequential": False}, {}, "takes one edit at a time: use --edits 1$"),
+        ({"needs": ("statistics",)}, {}, "marked needs a text .* SCR_CORPUS, or as --method 'marked:corpus=FILE'"),
+        (
+            {"needs": ("statistics",)},
+            {"methods": ["marked:corpus=no.txt"]},
+            r"there is no text file no\.txt for marked",
+        ),
+    ],
+)
+def test_what_a_method_cannot_do_is_said_before_any_work(
+    mine: Path,
+    marked: type[Marked],
+    traits: dict[str, Any],
+    changes: dict[str, Any],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SCR_CORPUS", raising=False)
+    monkeypatch.setattr(marked, "traits", Traits("marked", "weights", **traits))
+    asked = Echo()
+    with pytest.raises(UsageError, match=said):
+        run(mine.parent / "run", mine, engine=asked, **{"methods": ["marked"], **changes})
+    assert (asked.asked, marked.applied) == ([], [])
+
+
+def test_other_contents_of_a_method_s_file_are_refused(
+    mine: Path, marked: type[Marked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marked, "traits", Traits("marked", "weights", needs=("statistics",)))
+    text = mine.parent / "wiki.txt"
+    text.write_text("one")
+    monkeypatch.setenv("SCR_CORPUS", str(text))
+    folder = mine.parent / "run"
+    run(folder, mine, methods=["marked"])
+    text.write_text("two")
+    with pytest.raises(UsageError, match=r"answers made with other contents of .*wiki\.txt: choose another -o"):
+        run(folder, mine, methods=["marked"])
+    run(folder, mine)
+    text.write_text("one")
+    run(folder, mine, methods=["marked"])
+
+
+def test_another_encoder_in_the_same_folder_is_refused(mine: Path) -> None:
+    folder, place = mine.parent / "encoder", mine.parent / "run"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    run(place, mine, encoder_name=str(folder))
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    asked = Echo()
+    with pytest.raises(UsageError, match=r"answers made with other contents of .*encoder: choose another -o"):
+        run(place, mine, encoder_name=str(folder), engine=asked)
+    assert asked.asked == []
+
+
+def test_another_model_in_the_same_folder_is_refused(mine: Path) -> None:
+    folder, place = mine.parent / "model", mine.parent / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    models = [Model(str(folder), Echo)]
+    run(place, mine, models=models)
+    (folder / "config.json").write_text('{"rope_theta": 1}')
+    with pytest.raises(UsageError, match=r"answers made with other contents of .*model: choose another -o"):
+        run(place, mine, models=models)
+
+
+def test_results_say_which_file_the_records_are_from(mine: Path) -> None:
+    data = run(mine.parent / "run", f"own={mine}").parameters["data"]
+    digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+    assert data == {"own": {"file": "mine.jsonl", "digest": f"sha256:{digest}", "records": 3, "drawn": 3, "skipped": 0}}
+    other = invented.write(mine.parent / "other.jsonl")
+    assert list(run(mine.parent / "run", other).parameters["data"]) == ["own", "other"]
+
+
+def test_every_commit_that_a_run_was_made_by_is_kept(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_by(commit: str | None) -> Callable[[], dict[str, Any]]:
+        return lambda: {"commit": commit, "scr": "1.2.3"}
+
+    folder = mine.parent / "run"
+    monkeypatch.setattr(settings, "environment", made_by("aaaaaaa"))
+    with pytest.raises(EngineUnavailable):  # cut off: there are no results that could say so
+        run(folder, mine, engine=Echo(broken="anthem"))
+    for commit in ("bbbbbbb+changes", None, "aaaaaaa"):
+        monkeypatch.setattr(settings, "environment", made_by(commit))
+        made = run(folder, mine).made
+    assert made["commits"] == ["aaaaaaa", "bbbbbbb+changes", "1.2.3"]
+
+
+def test_a_run_with_refused_questions_lists_them(mine: Path) -> None:
+    results = run(mine.parent / "run", mine, engine=Echo(refused="The anthem of Norvania"))
+    assert [(one.method, one.case, one.question) for one in results.errors] == [
+        ("bare", "case-0", 3),
+        ("oracle", "case-0", 3),
+    ]
+    assert {row.errors for row in results.rows} == {1}
+    assert Results.read(mine.parent / "run") == results

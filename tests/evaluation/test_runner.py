@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from scr.editors.registry import Workbench, open_editor
 from scr.encoder import Encoder
-from scr.engines import Completion, Engine, Sampling
-from scr.errors import EngineUnavailable
+from scr.engines import Completion, Engine, Outcome, Prompt, Sampling
+from scr.errors import EngineError, EngineUnavailable
 from scr.evaluation.remembered import Remembered
 from scr.evaluation.results import CaseResult, RowKey, read_cases
 from scr.evaluation.runner import RowRunner
@@ -141,3 +142,54 @@ def test_few_may_be_asked_about_with_the_edits_of_all_in_force(tmp_path: Path, e
     assert [(one.case, one.answered) for one in again] == [(one.case, one.answered) for one in done]
     assert len(run_row(Echo(), encoder, tmp_path / "after", "rag:3", 3, ask=2, one_by_one=True)) == 2
     assert len(run_row(Echo(), encoder, tmp_path / "alone", "rag:3", 1, ask=2)) == 2
+
+
+REFUSED = "The anthem of Norvania is"
+
+
+@pytest.mark.parametrize("method", ["bare", "oracle", "rag:1", "scr:llm"])
+def test_a_question_that_is_refused_counts_as_wrong_and_stops_nothing(
+    tmp_path: Path, encoder: Encoder, method: str
+) -> None:
+    done = run_row(Echo(refused=REFUSED), encoder, tmp_path, method)
+    assert [case.case for case in done] == ["case-0", "case-1", "case-2"]
+    errors = [one for case in done for one in case.answered if one.error is not None]
+    assert [one.prompt for one in errors] == [REFUSED]
+    assert errors[0].error == "the prompt does not fit: shorten it"
+    assert (errors[0].answer, errors[0].exact, errors[0].contains, errors[0].preserved) == ("", False, False, False)
+    again = Echo(refused=REFUSED)
+    assert run_row(again, encoder, tmp_path, method) == done
+    assert again.asked == []
+
+
+def test_a_model_that_refuses_every_question_stops_the_run_and_leaves_nothing(tmp_path: Path, encoder: Encoder) -> None:
+    with pytest.raises(EngineError, match="no question of bare got an answer, the first one so: the prompt does not"):
+        run_row(Echo(refused=""), encoder, tmp_path, "bare")
+    assert not list(tmp_path.rglob("*.json"))
+    assert len(run_row(Echo(), encoder, tmp_path, "bare")) == 3
+
+
+def test_a_server_that_goes_away_is_asked_no_more(tmp_path: Path, encoder: Encoder) -> None:
+    class Slow(Echo):
+        """Draws a prompt when the one before is answered."""
+
+        def generate_each(self, prompts: Iterable[Prompt], sampling: Sampling) -> Iterator[tuple[int, Outcome]]:
+            for place, prompt in enumerate(prompts):
+                yield place, next(super().generate_each([prompt], sampling))[1]
+
+    slow = Slow(broken="The anthem of Norvania")
+    with pytest.raises(EngineUnavailable, match="1 questions failed, the first one so: the server went away"):
+        run_row(slow, encoder, tmp_path, "bare")
+    assert len(slow.asked) == 4
+
+
+def test_calls_of_the_scope_decision_are_counted(tmp_path: Path, encoder: Encoder) -> None:
+    done = run_row(Echo(), encoder, tmp_path, "scr:llm")
+    assert {one.calls for case in done for one in case.answered} == {3 + 1}, "a call for each of three facts"
+    alone = run_row(Echo(), encoder, tmp_path, "scr:llm", 1)
+    assert {one.calls for case in alone for one in case.answered} == {1 + 1}
+    assert {one.calls for case in run_row(Echo(), encoder, tmp_path, "scr") for one in case.answered} == {1}
+    unsure = run_row(Echo(), encoder, tmp_path, "scr:cascade")
+    for one in (one for case in unsure for one in case.answered):
+        asked = sum(abs(fact.score - 0.95) < 1e-6 or abs(fact.score - 0.2 * 0.999) < 1e-6 for fact in one.considered)
+        assert one.calls == asked + 1

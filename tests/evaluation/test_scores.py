@@ -196,7 +196,13 @@ def test_scope_of_methods_that_show_nothing() -> None:
     cases = [case(answered("reliability", True), answered("locality", True))]
     assert scope(cases) == {}
     weighed = [case(answered("reliability", True, considered=(Considered(FACT, 0.1, 0.5, False),)))]
-    assert {name: figure.value for name, figure in scope(weighed).items()} == {"recall": 0, "wrong_fact": 0}
+    assert {name: figure.value for name, figure in scope(weighed).items()} == {
+        "recall": 0,
+        "wrong_fact": 0,
+        "recall_at_1": 1,
+        "recall_at_5": 1,
+        "retrieval_recall": 1,
+    }
 
 
 def test_scope_without_what_the_data_set_has_wrong() -> None:

@@ -76,6 +76,20 @@ class Delta:
         return all(bool(part.isfinite().all()) for part in (self.left, self.right, self.whole) if part is not None)
 
 
+def refuse_taken(path: Path) -> Path:
+    """The absolute path of a file that deltas may be written into.
+
+    Raises:
+        EditError: there is something of that name already, or no folder to put it in.
+    """
+    target = path.expanduser().absolute()
+    if target.exists():
+        raise EditError(f"{path} is there already: name another file, or remove it")
+    if not target.parent.is_dir():
+        raise EditError(f"there is no folder {path.parent} to write {path.name} into: make it, or name another file")
+    return target
+
+
 def save_deltas(path: Path, deltas: Mapping[str, Delta], method: str, base: str) -> None:
     """Write deltas as one safetensors file.
 

@@ -39,7 +39,8 @@ class FtConfig:
         layers: the one layer; None takes the model's default.
         steps: most passes over the edits.
         rate: Adam's learning rate.
-        bound: ε, most that any number of the matrix may change; None for no bound.
+        bound: ε, most that any number of the matrix may change; None for none with FT-M, and with FT-L for the model's
+            default.
         batch: edits in a step.
         enough: mean loss of a pass below which training stops.
     """
@@ -50,13 +51,6 @@ class FtConfig:
     bound: float | None = None
     batch: int = 8
     enough: float = 1e-2
-
-
-@dataclass(frozen=True, slots=True)
-class FtlConfig(FtConfig):
-    """Settings, with the bound that is published for models of this build."""
-
-    bound: float | None = 5e-4
 
 
 class FtM(WeightEditor[FtConfig]):
@@ -118,10 +112,13 @@ class FtM(WeightEditor[FtConfig]):
         """Keep all that was changed since the unedited model within the bound."""
         import torch
 
-        bound = self.config.bound
+        bound = self._limit()
         if bound is not None:
             with torch.no_grad():
                 delta.copy_((delta + earlier).clamp(-bound, bound) - earlier)
+
+    def _limit(self) -> float | None:
+        return self.config.bound
 
     def _layer(self) -> int:
         architecture = self.host.architecture
@@ -134,8 +131,15 @@ class FtL(FtM):
     traits: ClassVar[Traits] = Traits(
         "ft-l", "weights", "Zhu et al. 2020, Modifying Memories in Transformer Models", needs=("training",)
     )
-    settings: ClassVar[type] = FtlConfig
     forced: ClassVar[bool] = False
+
+    def _limit(self) -> float:
+        default = layers_of(self.host.architecture).bound
+        return default if self.config.bound is None else self.config.bound
+
+    def _layer(self) -> int:
+        architecture = self.host.architecture
+        return chosen_one(self.config.layers, layers_of(architecture).bounded, architecture)
 
 
 def loss_of(host: Host, requests: Sequence[Request], *, forced: bool) -> torch.Tensor:

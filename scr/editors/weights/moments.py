@@ -6,6 +6,7 @@ everything that they depend on. A pass that is cut short goes on where it was.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,10 +77,8 @@ def moments(host: Host, layers: Sequence[int], config: MomentsConfig) -> dict[in
 
     folder = cache_folder() / "moments" / fingerprint(host.network)
     text = _hash_of(path)
-    names = {
-        layer: folder / f"{layer}-{text}-{config.samples}x{config.length}-{config.dtype}.safetensors"
-        for layer in layers
-    }
+    read = f"{text}-{_hash_of_reading(host)}-{config.samples}x{config.length}-{config.dtype}"
+    names = {layer: folder / f"{layer}-{read}.safetensors" for layer in layers}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
@@ -125,6 +124,11 @@ def _compute(host: Host, path: Path, names: Mapping[int, Path], config: MomentsC
                 _save(partial, {str(layer): total for layer, total in sums.items()}, done, count)
     if not count:
         raise EditError(f"{path} holds no text to take the model's usual keys from: give a longer one")
+    if count < (inner := host.architecture.inner):  # E[k kᵀ] would say nothing of most directions
+        raise EditError(
+            f"{count:,} tokens of {path} are too few to take the model's usual keys from, which have {inner:,} "
+            "numbers each: give a longer text, or raise the settings samples and length"
+        )
     kind = getattr(torch, config.dtype)
     for layer, name in names.items():
         _save(name, {"moment": (sums[layer] / count).to(kind)}, done, count)
@@ -189,6 +193,19 @@ def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
             return {name: file.get_tensor(name) for name in file.keys()}, numbers  # noqa: SIM118 (no dictionary)
     except SafetensorError as error:
         raise StoreError(f"the file {path} is damaged ({error}): delete it, and it is made anew") from error
+
+
+def _hash_of_reading(host: Host) -> str:
+    """Of what else decides how a text becomes keys, the tokenizer and the model's settings, 16 hexadecimal digits."""
+    import xxhash
+
+    tokenizer = json.loads(host.tokenizer.backend_tokenizer.to_str())
+    settings = json.loads(host.network.config.to_json_string(use_diff=False))
+    for name in ("truncation", "padding"):  # each call sets them for itself
+        tokenizer.pop(name, None)
+    for name in ("_name_or_path", "transformers_version"):  # where a model is from, not what it is
+        settings.pop(name, None)
+    return xxhash.xxh3_64_hexdigest(json.dumps([tokenizer, settings], sort_keys=True).encode())
 
 
 def _hash_of(path: Path) -> str:

@@ -6,10 +6,13 @@ as a path whose layout its records show, or as ``hf:ID[:SPLIT]``, which goes thr
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scr.errors import UsageError
 from scr.evaluation.cases import Case
@@ -29,16 +32,37 @@ class Loaded:
     """A data set as cases.
 
     Attributes:
-        name: as it was asked for; of a path, the file's name without its suffix.
+        name: as it was asked for; of a path, the file's name without its suffix; of a file that stands in for the
+            set's own, both names ("wiki_recent (wiki_recent_train)").
         cases: in the order of the file.
         source: the path, or ``hf:ID:SPLIT``.
         skipped: records that ask nothing about their own edit, and so are no cases.
+        records: how many there are to draw from, those that are skipped included.
+        digest: of the file, or of its records where it is no file.
+        stand_in: whether the file is another than the name's own.
     """
 
     name: str
     cases: tuple[Case, ...]
     source: str
     skipped: int = 0
+    records: int = 0
+    digest: str = ""
+    stand_in: bool = False
+
+    @property
+    def file(self) -> str:
+        """Which file it is, or public name: nothing of where it lies on this machine."""
+        where = self.source.removeprefix(_HUB)
+        place = where if where == self.source else where.rpartition(":")[0]
+        if where == self.source or Path(place).exists():
+            return Path(place).name
+        return self.source
+
+    def provenance(self) -> dict[str, Any]:
+        """What results say of it."""
+        told = {"file": self.file, "digest": self.digest, "records": self.records, "drawn": len(self.cases)}
+        return {**told, "skipped": self.skipped}
 
 
 def load(what: str, *, limit: int | None = None, seed: int = 0) -> Loaded:
@@ -63,7 +87,8 @@ def load(what: str, *, limit: int | None = None, seed: int = 0) -> Loaded:
     if not cases:
         raise UsageError(f"{found.source}: no record asks anything about its own edit: give another file")
     _check_ids(cases)
-    return Loaded(found.name, tuple(_sample(cases, limit, seed)), found.source, len(made) - len(cases))
+    drawn, skipped = tuple(_sample(cases, limit, seed)), len(made) - len(cases)
+    return Loaded(found.name, drawn, found.source, skipped, len(made), _digest(found), found.stand_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +100,18 @@ class _Found:
     source: str
     path: Path | None = None
     layout: type[Layout] | None = None
+    stand_in: bool = False
+
+
+def _digest(found: _Found) -> str:
+    """SHA-256 of the file, as ``sha256sum`` prints it; of records that are no single file, of them as JSON."""
+    if found.path and found.path.is_file():
+        with found.path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    digest = hashlib.sha256()
+    for record in found.records:
+        digest.update(json.dumps(record.fields, sort_keys=True, default=str).encode() + b"\n")
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _find(what: str) -> _Found:
@@ -94,9 +131,12 @@ def _find(what: str) -> _Found:
 
 def _named(name: str, known: Known) -> _Found:
     folder = data_folder()
-    path = next((folder / file for file in known.files if folder and (folder / file).exists()), None)
-    if path:
-        return _Found(name, read(path), str(path), path, known.open())
+    there = [folder / file for file in (*known.files, *known.stand_ins) if folder and (folder / file).exists()]
+    if folder and there:
+        path = there[0]
+        stand_in = path.relative_to(folder).as_posix() in known.stand_ins
+        called = f"{name} ({path.stem})" if stand_in else name
+        return _Found(called, read(path), str(path), path, known.open(), stand_in)
     if known.hub:
         source = f"{_HUB}{known.hub}:{known.split}"
         return _Found(name, fetch(known.hub, known.split, known.part), source, None, known.open())

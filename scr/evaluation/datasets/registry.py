@@ -22,6 +22,7 @@ class Known:
     Attributes:
         layout: ``module:Class`` below this package.
         files: where its file may lie in the folder of data, the best place first.
+        stand_ins: files of other records, taken where none of its own is there; the rows are named after them.
         hub: its id for the ``datasets`` library; empty for none.
         part: the file in that id; empty if the id is this data set alone.
         split: the split there.
@@ -29,6 +30,7 @@ class Known:
 
     layout: str
     files: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
     hub: str = ""
     part: str = ""
     split: str = "train"
@@ -39,11 +41,11 @@ class Known:
         return cast("type[Layout]", getattr(import_module(_HERE + module), name))
 
 
-def _knowedit(name: str, file: str, *more: str) -> Known:
+def _knowedit(name: str, file: str, *stand_ins: str) -> Known:
     """A set of KnowEdit; its public file is known by several paths."""
     part = f"benchmark/{file}"
-    files = (f"knowedit/{name}.json", f"knowedit/{file}", f"KnowEdit/{part}", part, *more)
-    return Known("knowedit:KnowEdit", files, "zjunlp/KnowEdit", part)
+    files = (f"knowedit/{name}.json", f"knowedit/{file}", f"KnowEdit/{part}", part)
+    return Known("knowedit:KnowEdit", files, stand_ins, "zjunlp/KnowEdit", part)
 
 
 KNOWN: Mapping[str, Known] = {
@@ -55,19 +57,20 @@ KNOWN: Mapping[str, Known] = {
     "knowedit-wiki_recent-train": _knowedit("wiki_recent_train", "wiki_recent/recent_train.json"),
     "knowedit-zsre": _knowedit("zsre_test", "ZsRE/ZsRE-test-all.json"),
     "counterfact": Known(
-        "counterfact:CounterFact", ("counterfact/counterfact.json",), "azhx/counterfact", split="test"
+        "counterfact:CounterFact", ("counterfact/counterfact.json",), hub="azhx/counterfact", split="test"
     ),
     "counterfact-rome": Known(
-        "counterfact:CounterFact", ("counterfact/counterfact_rome_format.json",), "azhx/counterfact", split="test"
+        "counterfact:CounterFact", ("counterfact/counterfact_rome_format.json",), hub="azhx/counterfact", split="test"
     ),
-    "zsre-mend": Known("zsre:ZsreMend", ("zsre/zsre_mend_eval.json", "zsre/zsre_train_10000.json")),
+    "zsre-mend": Known("zsre:ZsreMend", ("zsre/zsre_mend_eval.json",), ("zsre/zsre_train_10000.json",)),
     "mquake": Known(
         "mquake:Mquake",
-        ("mquake/MQuAKE-CF-3k-v2.json", "mquake/MQuAKE-CF-3k.json", "mquake/MQuAKE-CF-300-v2.json"),
+        ("mquake/MQuAKE-CF-3k-v2.json",),
+        ("mquake/MQuAKE-CF-3k.json", "mquake/MQuAKE-CF-300-v2.json"),
         "henryzhongsc/MQuAKE-Remastered",
         split="CF3k",
     ),
-    "mquake-t": Known("mquake:Mquake", ("mquake/MQuAKE-T.json",), "henryzhongsc/MQuAKE-Remastered", split="T"),
+    "mquake-t": Known("mquake:Mquake", ("mquake/MQuAKE-T.json",), hub="henryzhongsc/MQuAKE-Remastered", split="T"),
     "mquake-hard": Known("mquake:Mquake", ("mquake/MQuAKE-hard.json",)),
     "rippleedits": Known("rippleedits:RippleEdits", ("rippleedits/random.json",)),
     "rippleedits-popular": Known("rippleedits:RippleEdits", ("rippleedits/popular.json",)),
@@ -75,7 +78,7 @@ KNOWN: Mapping[str, Known] = {
     "eren": Known("eren:Eren", ("eren/counterfact_hard.json",)),
     "fever": Known("eren:Fever", ("eren/fever.json",)),
     "unke": Known("unke:Unke", ("unke/unke_v2.json", "unke/final_data_v3.json")),
-    "qaedit": Known("qaedit:QaEdit", ("qaedit/QAEdit.json",), "WenDingY/QAEdit"),
+    "qaedit": Known("qaedit:QaEdit", ("qaedit/QAEdit.json",), hub="WenDingY/QAEdit"),
     "mlake": Known("mlake:Mlake", ("mlake/single_hop/qa/en_qa.json", "MLaKE/dataset/single_hop/qa/en_qa.json")),
     "hallueditbench": Known("hallueditbench:HalluEditBench", ("hallueditbench",)),
     "docmedit": Known("docmedit:DocMedit", ("docmedit/docmedit.jsonl",)),

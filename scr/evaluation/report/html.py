@@ -12,18 +12,27 @@ from typing import Any
 
 from scr.evaluation.judging import Judgement
 from scr.evaluation.report.dimensions import (
+    ALL_SCORES,
+    BEST_COSINE,
+    COSINE_NOTES,
     JUDGED,
+    LINT_NOTE,
     REFERENCES,
+    SCOPE_NOTE,
     added_ms,
     cost_label,
     costs_of,
     dimensions_of,
     flattened,
     judged_lines,
+    rule_label,
+    scope_label,
+    scope_names,
+    scope_rows,
     summary,
 )
 from scr.evaluation.report.sample import Sampled, SampledRow, clipped, turns
-from scr.evaluation.results import Results, Row
+from scr.evaluation.results import Interval, Results, Row
 from scr.version import __version__
 
 _PAGE = Path(__file__).parent / "page"
@@ -63,7 +72,8 @@ def page(name: str, results: Results, rows: Sequence[SampledRow], judgement: Jud
         judged_heads=JUDGED,
         judged=judged_lines(judgement) if judgement else [],
         lint=results.lint,
-        rules=sorted({rule for counts in results.lint.values() for rule in counts}),
+        lint_note=LINT_NOTE,
+        rules={rule: rule_label(rule) for rule in sorted({rule for some in results.lint.values() for rule in some})},
     )
 
 
@@ -94,12 +104,23 @@ def compressed(document: object) -> str:
 
 
 def _overview(name: str, results: Results, rows: Sequence[SampledRow]) -> dict[str, Any]:
+    scope = scope_rows(results.rows)
     return {
         "run": name,
         "dimensions": [
-            {"name": one.name, "label": one.label, "group": one.group, "share": one.share, "least": one.less}
+            {
+                "name": one.name,
+                "labels": {score: one.heading(score) for score in ALL_SCORES},
+                "group": one.group,
+                "share": one.share,
+                "least": one.less,
+            }
             for one in dimensions_of(results.rows)
         ],
+        "scope": [_scope(row) for row in scope],
+        "outcomes": {name: scope_label(name) for name in scope_names(scope)},
+        "scopeNotes": {"all": SCOPE_NOTE, **COSINE_NOTES},
+        "cosine": BEST_COSINE,
         "costs": [{"name": one, "label": cost_label(one)} for one in costs_of(results.rows)],
         "references": REFERENCES,
         "rows": [_row(row) for row in results.rows],
@@ -114,17 +135,22 @@ def _key(row: Any) -> dict[str, Any]:
     return {"dataset": row.dataset, "model": row.model, "method": row.method, "edits": row.edits}
 
 
-def _row(row: Row) -> dict[str, Any]:
-    def four(interval: Any) -> list[float | None]:
-        return [_finite(interval.value), _finite(interval.low), _finite(interval.high), interval.n]
+def _four(interval: Interval) -> list[float | None]:
+    return [_finite(interval.value), _finite(interval.low), _finite(interval.high), interval.n]
 
+
+def _scope(row: Row) -> dict[str, Any]:
+    return {**_key(row), "split": row.split, "scope": {name: _four(one) for name, one in row.scope.items()}}
+
+
+def _row(row: Row) -> dict[str, Any]:
     return {
         **_key(row),
         "split": row.split,
         "scores": {
-            dimension: {score: four(one) for score, one in figures.items()} for dimension, figures in row.scores.items()
+            dimension: {score: _four(one) for score, one in figures.items()}
+            for dimension, figures in row.scores.items()
         },
-        "scope": {outcome: four(one) for outcome, one in row.scope.items()},
         "cost": {cost: _finite(value) for cost, value in row.cost.items()},
         "added": _finite(added_ms(row)),
     }

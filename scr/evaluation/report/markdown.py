@@ -8,14 +8,22 @@ from itertools import groupby
 from scr.evaluation.judging import Judgement
 from scr.evaluation.report.dimensions import (
     ALL_SCORES,
+    BEST_COSINE,
+    COSINE_NOTES,
     JUDGED,
+    LINT_NOTE,
     REFERENCES,
+    SCOPE_NOTE,
     Dimension,
     cost_label,
     costs_of,
     dimensions_of,
     flattened,
     judged_lines,
+    rule_label,
+    scope_label,
+    scope_names,
+    scope_rows,
     score_of,
     summary,
 )
@@ -64,7 +72,8 @@ def _opening(results: Results) -> str:
         "Scores are per cent of the records with the 95 % bootstrap interval over records; free, greedy generation.",
         "Bold: the best method; bare (the unmodified model) and oracle (given exactly the record's own fact) are",
         "references. *Raw*: every question. *Clean*: without those that the data set has wrong.",
-        "Preservation: the answer equals the unmodified model's, byte for byte (exact) or once normalised (contains).",
+        "Preservation: the answer equals the unmodified model's, byte for byte (exact) or once normalised (contains);",
+        "the harmonic mean of a table is of that table's own preservation.",
         "`report.html` beside this file has the same tables to sort, plots, and every kind of case to page through.",
         "",
         *(f"- {noun}: {', '.join(map(_inline, counts[key])) or 'none'}" for noun, key in
@@ -87,7 +96,7 @@ def _tables(rows: Sequence[Row]) -> list[str]:
                     named = ", ".join(filter(None, [title, split, score if group != "legacy" else "", words]))
                     parts += [f"### {named}", _scores(some, columns, score)]
         if any(row.scope for row in some):
-            parts += [f"### {title}, {split}, scope decision", _scope(some)]
+            parts += [f"### {title}, {split}, scope", *_scope(some)]
     # What a method costs does not depend on the split.
     once = list({row.key: row for row in reversed(rows)}.values())[::-1]
     if costs_of(once):
@@ -112,17 +121,17 @@ def _scores(rows: Sequence[Row], columns: Sequence[Dimension], score: str) -> st
         return f"**{words}**" if row.method not in REFERENCES and one.value == top else words
 
     lines = [[row.method, *(cell(row, one) for one in columns)] for row in rows]
-    return table(["Method", *(one.label for one in columns)], lines)
+    return table(["Method", *(one.heading(score) for one in columns)], lines)
 
 
-def _scope(rows: Sequence[Row]) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row.scope))
+def _scope(rows: Sequence[Row]) -> list[str]:
+    shown = scope_rows(rows)
+    names = scope_names(shown)
     lines = [
-        [row.method, *(with_interval(row.scope[name]) if name in row.scope else "–" for name in names)]
-        for row in rows
-        if row.scope
+        [row.method, *(with_interval(row.scope[name]) if name in row.scope else "–" for name in names)] for row in shown
     ]
-    return table(["Method", *(name.replace("_", " ") for name in names)], lines)
+    cosine = "there" if any(row.method == BEST_COSINE for row in shown) else "missing"
+    return [table(["Method", *map(scope_label, names)], lines), f"{SCOPE_NOTE} {COSINE_NOTES[cosine]}"]
 
 
 def _costs(rows: Sequence[Row]) -> str:
@@ -141,7 +150,7 @@ def _lint(results: Results) -> str:
     if not rules:
         return "The lint found none, or did not run."
     lines = [[dataset, *(f"{counts.get(rule, 0):,}" for rule in rules)] for dataset, counts in results.lint.items()]
-    return table(["Data set", *(rule.replace("_", " ") for rule in rules)], lines)
+    return f"{LINT_NOTE}\n\n{table(['Data set', *map(rule_label, rules)], lines)}"
 
 
 def with_interval(one: Interval, share: bool = True) -> str:

@@ -96,7 +96,7 @@ def _axes(columns: Sequence[Dimension], heading: str, height: float, wide: float
     figure.suptitle(heading, x=0.01, ha="left", fontsize=11)
     axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for one, axis in zip(columns, axes, strict=True):
-        axis.set_title(one.label)
+        axis.set_title(one.heading(_SCORE))
     return figure, list(axes)
 
 
@@ -120,7 +120,7 @@ def _scores(rows: Sequence[Row], columns: Sequence[Dimension], heading: str, met
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.grid(axis="y", visible=False)
     axes[0].set_yticks(range(len(rows)), [row.method for row in rows])
-    figure.supxlabel("per cent of records, with 95 % interval", fontsize=8.5)
+    figure.supxlabel(f"per cent of records, scored by {_SCORE}, with 95 % interval", fontsize=8.5)
     return figure
 
 
@@ -150,7 +150,7 @@ def _retention(rows: Sequence[Row], columns: Sequence[Dimension], heading: str, 
     _legend(figure, methods)
     dotted = any(name.startswith(AFTER) for row in rows for name in row.scores)
     words = "; dotted: right after the record's own edit" if dotted else ""
-    figure.supxlabel(f"edits in force at once{words}", fontsize=8.5)
+    figure.supxlabel(f"edits in force at once; scored by {_SCORE}{words}", fontsize=8.5)
     return figure
 
 
@@ -173,7 +173,7 @@ def _cost(rows: Sequence[Row], column: Dimension, heading: str, methods: Sequenc
     axis.set_xlim(left=-0.1)
     axis.set_ylim(-3, 103)
     axis.set_xlabel("added milliseconds per query")
-    axis.set_ylabel("per cent of records")
+    axis.set_ylabel(f"per cent of records, scored by {_SCORE}")
     _legend(figure, drawn, methods)
     return figure
 

@@ -83,11 +83,13 @@ def test_defaults_are_the_published_ones_or_in_proportion() -> None:
     llama = layers_of(Architecture(layout, 32, 4096, 14336))
     assert (llama.several, llama.weight, llama.ridge, llama.rate) == ((4, 5, 6, 7, 8), 15_000, 10, 0.1)
     assert layers_of(Architecture(layout, 24, 896, 4864)).weight == pytest.approx(4453, abs=1)
+    gpt_j = layers_of(Architecture(layout, 28, 4096, 16384))
+    assert [(one.bounded, one.bound, one.tuned) for one in (gpt2_xl, gpt_j)] == [(0, 5e-4, 1), (0, 5e-5, 21)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 24, 30, 48])
 def test_default_layers_exist(count: int) -> None:
     architecture = Architecture.of(tiny.network())
     defaults = layers_of(Architecture(architecture.layout, count, 32, 48))
-    for layers in ((defaults.one,), defaults.several, (defaults.tuned,)):
+    for layers in ((defaults.one,), defaults.several, (defaults.tuned,), (defaults.bounded,)):
         assert Architecture(architecture.layout, count, 32, 48).check(layers)

@@ -9,7 +9,7 @@ import pytest
 from scr.editors.weights import algebra
 from scr.editors.weights.alphaedit import AlphaEdit, AlphaEditConfig, alphaedit_delta
 from scr.editors.weights.come import Come, ComeConfig, come_target
-from scr.editors.weights.ft import FtL, FtlConfig, FtM
+from scr.editors.weights.ft import FtConfig, FtL, FtM
 from scr.editors.weights.kn import Kn, KnConfig, _instead, attributions, scaled_neurons
 from scr.editors.weights.lora import Lora, LoraConfig
 from scr.editors.weights.memit import Memit, MemitConfig, memit_delta
@@ -208,7 +208,7 @@ def test_come_without_unlearning_is_memit() -> None:
 
 
 def test_ft_l_keeps_within_its_bound_over_all_edits() -> None:
-    editor = FtL(tiny.engine(), FtlConfig(layers=(1,), steps=5, rate=1e-3, bound=2e-3))
+    editor = FtL(tiny.engine(), FtConfig(layers=(1,), steps=5, rate=1e-3, bound=2e-3))
     with editor.apply(tiny.EDITS[:1]) as edited:
         edited.add(tiny.EDITS[1:])
         (delta,) = edited.deltas.values()
@@ -217,6 +217,16 @@ def test_ft_l_keeps_within_its_bound_over_all_edits() -> None:
         tiny.EDITS
     ) as edited:
         assert float(next(iter(edited.deltas.values())).matrix().abs().max()) > 2e-3
+
+
+def test_ft_l_has_a_layer_and_a_bound_of_its_own() -> None:
+    config = FtConfig(steps=5, rate=1e-3)
+    with FtL(tiny.engine(), config).apply(tiny.EDITS[:1]) as edited:
+        assert edited.tensors == ("model.layers.0.mlp.down_proj.weight",)
+        assert float(edited.deltas[edited.tensors[0]].matrix().abs().max()) == pytest.approx(5e-4)
+    with FtM(tiny.engine(), config).apply(tiny.EDITS[:1]) as edited:
+        assert edited.tensors == ("model.layers.2.mlp.down_proj.weight",)
+        assert float(edited.deltas[edited.tensors[0]].matrix().abs().max()) > 5e-4
 
 
 def test_lora_is_what_was_trained() -> None:

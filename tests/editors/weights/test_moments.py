@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from scr.editors.weights import moments as module
 from scr.editors.weights.host import Host
 from scr.editors.weights.moments import MomentsConfig, fingerprint, moments
+from scr.engines.transformers import TransformersEngine
 from scr.errors import EditError, StoreError
 
 from . import tiny
@@ -55,7 +57,7 @@ def test_they_are_computed_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
 
     first = moments(host, [1], CONFIG)[1]
     calls = []
-    monkeypatch.setattr(module, "_add", lambda *_: calls.append(1) or 1)
+    monkeypatch.setattr(module, "_add", lambda *_: calls.append(1) or 1_000)
     assert torch.equal(moments(host, [1], CONFIG)[1], first)
     assert not calls
     for other in (replace(CONFIG, samples=13), replace(CONFIG, length=41), replace(CONFIG, dtype="float64")):
@@ -64,6 +66,32 @@ def test_they_are_computed_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
         calls.clear()
     moments(Host.of(tiny.engine(seed=1)), [1], CONFIG)
     assert calls, "another model has other moments"
+
+
+def test_another_tokenizer_and_other_settings_have_other_moments(host: Host) -> None:
+    import torch
+    from tokenizers import normalizers
+
+    first = moments(host, [1], CONFIG)[1]
+    assert moments(Host.of(tiny.engine()), [1], CONFIG)[1].equal(first)
+    lower = copy.deepcopy(tiny.tokenizer())
+    lower.backend_tokenizer.normalizer = normalizers.Lowercase()
+    other = Host.of(TransformersEngine(tiny.network(), lower, "tiny"))
+    assert not torch.allclose(moments(other, [1], CONFIG)[1], first, rtol=1e-3)
+    blunt = tiny.network()
+    blunt.config.rms_norm_eps = 1.0
+    for layer in blunt.model.layers:
+        layer.post_attention_layernorm.variance_epsilon = 1.0
+    assert fingerprint(blunt) == fingerprint(tiny.network())
+    other = Host.of(TransformersEngine(blunt, tiny.tokenizer(), "tiny"))
+    assert not torch.allclose(moments(other, [1], CONFIG)[1], first, rtol=1e-3)
+
+
+def test_a_call_that_pads_does_not_make_another_tokenizer(host: Host) -> None:
+    before = module._hash_of_reading(host)
+    host.tokenizer(["one", "two or three"], padding=True, truncation=True, max_length=2)
+    assert module._hash_of_reading(host) == before
+    host.tokenizer("one")
 
 
 def test_a_pass_that_was_cut_short_goes_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,12 +133,14 @@ def test_an_identity_changes_with_any_number() -> None:
 
 def test_a_missing_or_unreadable_text_gets_one_clear_line(host: Host, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text(" \n\n")
+    (tmp_path / "short.txt").write_text("The capital of France is\n")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 10)
     for corpus, reason in [
         (None, "name a text file"),
         (tmp_path / "none.txt", "there is no text file"),
         (tmp_path / "empty.txt", "holds no text"),
         (tmp_path / "latin.txt", "no text in UTF-8"),
+        (tmp_path / "short.txt", r"6 tokens of .* are too few .* 48 numbers each: give a longer text"),
     ]:
         with pytest.raises(EditError, match=reason) as raised:
             moments(host, [0], replace(CONFIG, corpus=corpus))

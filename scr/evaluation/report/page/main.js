@@ -5,7 +5,7 @@ const PARTS = {
   views: drawViews,
   table: drawTable,
   legend: drawLegend,
-  plots: () => { drawScores(); drawRetention(); drawCost(); },
+  plots: () => { drawQualities(); drawScores(); drawRetention(); drawCost(); },
   filters: drawFilters,
   list: drawList,
 };
@@ -67,7 +67,6 @@ function follow() {
 async function start() {
   readAddress();
   known();
-  drawQualities();
   refresh();
   tips();
   for (const button of document.querySelectorAll('[data-to]')) {

@@ -4,12 +4,11 @@ const TABLES = [
   ['main', 'Main'], ['kinds', 'By kind'], ['after', 'Right after'], ['other', 'Other'], ['scope', 'Scope'], ['cost', 'Cost'], ['legacy', 'Legacy'],
 ];
 
-function scopeColumns() {
-  const names = [...new Set(report.rows.flatMap((row) => Object.keys(row.scope)))];
-  return names.map((name) => ({
-    name, label: name.replaceAll('_', ' '), share: true, get: (row) => row.scope[name] ?? null,
-  }));
-}
+const scopeColumns = () => Object.entries(report.outcomes)
+  .map(([name, label]) => ({ name, label, share: true, get: (row) => row.scope[name] ?? null }));
+
+/** What preservation means under a score. */
+const SAME = { contains: 'normalised', exact: 'byte for byte' };
 
 /** The columns of figures of a view; `least` says that a small figure is a good one. */
 function columnsOf(view) {
@@ -21,8 +20,8 @@ function columnsOf(view) {
     }));
   }
   return report.dimensions.filter((one) => one.group === view).map((one) => ({
-    ...one, get: (row) => figure(row, one.name),
-    hint: one.name === 'harmonic_mean' ? 'of reliability, generalization, portability and preservation' : null,
+    ...one, label: one.labels[state.score], get: (row) => figure(row, one.name),
+    hint: one.name === 'harmonic_mean' ? `of reliability, generalization, portability and preservation (${SAME[state.score]})` : null,
   }));
 }
 
@@ -36,9 +35,11 @@ function textColumns() {
   return columns;
 }
 
-const tableRows = () => report.rows.filter((row) => chosen(row) && row.split === state.split);
+/** The scope table has lines of its own: only methods that show facts, and cosine at its best, which is no method. */
+const tableLines = () => (state.view === 'scope' ? report.scope : report.rows);
+const tableRows = () => tableLines().filter((row) => chosen(row) && row.split === state.split);
 
-const oracleOf = (row) => report.rows.find((other) => other.method === 'oracle' && other.split === row.split
+const oracleOf = (row) => tableLines().find((other) => other.method === 'oracle' && other.split === row.split
   && other.dataset === row.dataset && other.model === row.model && other.edits === row.edits);
 
 function ordered(rows, texts, figures) {
@@ -131,7 +132,7 @@ function drawTable() {
   const body = ordered(rows, texts, figures).map((row) => el('tr', {
     class: report.references.includes(row.method) ? 'reference' : null, 'data-method': row.method,
   }, texts.map((column) => (column.name === 'method'
-    ? el('th', { scope: 'row' }, el('button', {
+    ? el('th', { scope: 'row' }, row.method === report.cosine ? row.method : el('button', {
       type: 'button', class: 'method', dir: 'auto', 'data-tip': `Browse the cases of ${row.method}`, onclick: () => browse(row),
     }, row.method))
     : el('td', { class: column.number ? 'number' : null, dir: 'auto' }, column.number ? whole(row[column.name]) : row[column.name]))),
@@ -145,7 +146,10 @@ function drawTable() {
 function tableNote() {
   if (state.view === 'cost') return 'Bold: the least among the methods. The references bare and oracle do not compete.';
   if (state.view === 'legacy') return 'Teacher-forced figures, which hide failures of free generation, and what older papers report. Bold: the best method.';
-  if (state.view === 'scope') return 'Per cent of questions by outcome of the scope decision, for methods that show facts.';
+  if (state.view === 'scope') {
+    const cosine = tableRows().some((row) => row.method === report.cosine) ? 'there' : 'missing';
+    return `${report.scopeNotes.all} ${report.scopeNotes[cosine]}`;
+  }
   const split = state.split === 'clean' ? 'without the questions that the data set has wrong' : 'every question';
   const unit = state.share && ['main', 'kinds', 'after'].includes(state.view) ? 'Per cent of the oracle’s score' : 'Per cent, with the 95 % interval';
   return `${unit}; ${state.score}, ${split}. Bold: the best method; bare and oracle are references. `
