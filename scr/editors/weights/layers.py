@@ -44,7 +44,7 @@ class Layers:
 # By number of blocks, width of the residual stream and width of a key. What is published is from the settings that the
 # authors of ROME, MEMIT and AlphaEdit give; fine-tuning is from ROME's hparams/FT, *_unconstr.json and *_constr.json
 # (Meng et al. 2022), as two other projects carry them, Llama's `tuned` from EasyEdit's hparams/FT/llama3-8b.yaml (Zhang
-# et al. 2024), which has no bound. Both models that are published with a bound have it at layer 0, and so has any other.
+# et al. 2024), which has no bound. Both models that are published with a bound have it at layer 0, so any other too.
 # benchmarks/log.md has the sweeps, and what was not swept.
 _KNOWN: dict[tuple[int, int, int], Layers] = {
     # Published: GPT-2 XL, GPT-J, Llama-3-8B.
