@@ -30,7 +30,7 @@ from scr.evaluation.report.dimensions import (
 )
 from scr.evaluation.report.html import compressed, embedded, page
 from scr.evaluation.report.markdown import table, text
-from scr.evaluation.results import CaseResult, Interval, Results, Row, RowKey, read_cases
+from scr.evaluation.results import CaseResult, Interval, Results, Row, RowKey, Unanswered, read_cases
 
 from .synthetic import NASTY, Shape, make_run, write_cases, write_results
 
@@ -55,6 +55,20 @@ def test_it_writes_both_reports_and_every_plot(run: Path, written: list[Path]) -
     assert names == ["report.md", "report.html", *(f"{name}.{kind}" for name in plots for kind in ("svg", "png"))]
     assert all(path.stat().st_size > 1000 for path in written)
     assert not list(run.glob(".*partial"))
+
+
+def test_questions_without_an_answer_are_listed_in_both_reports() -> None:
+    said = Unanswered("river-towns", "tiny-135m", "scr", 100, "c7", 2, "the prompt is <too> long")
+    other = replace(said, case="c9", error="the prompt is longer still")
+    results = Results({}, (), errors=(said, other))
+    assert "| river-towns | tiny-135m | scr    | 100   | 2         | the prompt is &lt;too> long |" in text(
+        "run", results
+    )
+    shown = page("run", results, [])
+    assert "Questions without an answer" in shown
+    assert "the prompt is &lt;too&gt; long" in shown
+    for content in (text("run", Results({}, ())), page("run", Results({}, ()), [])):
+        assert "Questions without an answer" not in content
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path, written: list[Path]) -> None:

@@ -186,6 +186,20 @@ JUDGED = ("Data set", "Model", "Method", "Edits", "Answers", "Judged right", "Ex
 """Heads of the table of a judge's word; ``Kappa`` is Cohen's, of the judge with exact match."""
 
 
+UNANSWERED = ("Data set", "Model", "Method", "Edits", "Questions", "The first one")
+"""Heads of the table of questions without an answer."""
+
+UNANSWERED_NOTE = "The model refuses these questions however often they are asked; each counts as wrong."
+
+
+def unanswered_lines(results: Results) -> list[list[str]]:
+    """How many questions of each row got no answer, and why the first one did not."""
+    counts: dict[tuple[str, str, str, int], list[str]] = {}
+    for one in results.errors:
+        counts.setdefault((one.dataset, one.model, one.method, one.edits), []).append(one.error)
+    return [[*map(str, key), f"{len(errors):,}", errors[0]] for key, errors in counts.items()]
+
+
 def judged_lines(judgement: Judgement) -> list[list[str]]:
     """The table's lines, shares as per cent."""
     return [

@@ -19,6 +19,8 @@ from scr.evaluation.report.dimensions import (
     LINT_NOTE,
     REFERENCES,
     SCOPE_NOTE,
+    UNANSWERED,
+    UNANSWERED_NOTE,
     added_ms,
     cost_label,
     costs_of,
@@ -30,6 +32,7 @@ from scr.evaluation.report.dimensions import (
     scope_names,
     scope_rows,
     summary,
+    unanswered_lines,
 )
 from scr.evaluation.report.sample import Sampled, SampledRow, clipped, turns
 from scr.evaluation.results import Interval, Results, Row
@@ -71,6 +74,9 @@ def page(name: str, results: Results, rows: Sequence[SampledRow], judgement: Jud
         judge=judgement.judge if judgement else "",
         judged_heads=JUDGED,
         judged=judged_lines(judgement) if judgement else [],
+        unanswered_heads=UNANSWERED,
+        unanswered_note=UNANSWERED_NOTE,
+        unanswered=unanswered_lines(results),
         lint=results.lint,
         lint_note=LINT_NOTE,
         rules={rule: rule_label(rule) for rule in sorted({rule for some in results.lint.values() for rule in some})},

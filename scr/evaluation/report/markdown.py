@@ -14,6 +14,8 @@ from scr.evaluation.report.dimensions import (
     LINT_NOTE,
     REFERENCES,
     SCOPE_NOTE,
+    UNANSWERED,
+    UNANSWERED_NOTE,
     Dimension,
     cost_label,
     costs_of,
@@ -26,6 +28,7 @@ from scr.evaluation.report.dimensions import (
     scope_rows,
     score_of,
     summary,
+    unanswered_lines,
 )
 from scr.evaluation.results import Interval, Results, Row
 
@@ -54,6 +57,8 @@ def text(name: str, results: Results, judgement: Judgement | None = None) -> str
             parts += _tables(list(some))
     if judgement:
         parts += [f"## Judged by {_inline(judgement.judge)}", table(JUDGED, judged_lines(judgement))]
+    if lines := unanswered_lines(results):
+        parts += ["## Questions without an answer", UNANSWERED_NOTE, table(UNANSWERED, lines, numbers=False)]
     parts += ["## Defects of the data", _lint(results)]
     for title, record in (("Parameters", results.parameters), ("Versions, commit and hardware", results.made)):
         lines = [[key.replace("_", " "), value] for key, value in flattened(record)]
