@@ -19,6 +19,7 @@ from scr.evaluation.judge import Agreement, Item, Verdict, agreement, judge
 from scr.evaluation.remembered import Remembered
 from scr.evaluation.results import Interval, Results, RowKey, read_cases, slug
 from scr.evaluation.scores import ratio
+from scr.evaluation.settings import held
 
 _FILE = "judged.json"
 _AT_ONCE = 256
@@ -96,15 +97,16 @@ def judge_run(
     """Judge every answer of a run that has right ones, and write ``judged.json``; nothing is judged twice.
 
     Raises:
-        UsageError: the folder is no run.
+        UsageError: the folder is no run, or another process is at work on it.
     """
     keys = list(dict.fromkeys(row.key for row in Results.read(run).rows))
-    remembered = Remembered(engine, run / "answers" / f"judge-{slug(engine.model)}.jsonl")
-    try:
-        judgement = Judgement(engine.model, tuple(_judged(run, key, remembered, progress) for key in keys))
-    finally:
-        remembered.close()
-    judgement.write(run)
+    with held(run):
+        remembered = Remembered(engine, run / "answers" / f"judge-{slug(engine.model)}.jsonl")
+        try:
+            judgement = Judgement(engine.model, tuple(_judged(run, key, remembered, progress) for key in keys))
+        finally:
+            remembered.close()
+        judgement.write(run)
     return judgement
 
 

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from scr.evaluation.cases import Case, Question
 from scr.evaluation.datasets.counterfact import GENERATION_PROMPT
 from scr.evaluation.datasets.hallueditbench import MULTIPLE_CHOICE
+from scr.evaluation.metrics import contains
 
 Severity: TypeAlias = Literal["defect", "notice"]
 
@@ -184,8 +185,5 @@ def _of_answers(question: Question) -> Iterator[tuple[str, str]]:
         yield "short-alias", ", ".join(map(repr, short[:5]))
     if question.sub == MULTIPLE_CHOICE:
         return
-    prompt = f" {normalised(question.prompt)} "
-    # A short alias counts only as the whole answer, which no prompt is.
-    inside = [answer for answer in question.answers if len(answer) > SHORT and f" {normalised(answer)} " in prompt]
-    if inside:
-        yield "answer-in-prompt", repr(inside[0])
+    if inside := next((answer for answer in question.answers if contains(question.prompt, [answer])), None):
+        yield "answer-in-prompt", repr(inside)

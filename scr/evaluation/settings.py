@@ -81,8 +81,6 @@ def opened_run(run: Path, settings: Settings, identity: dict[str, Any]) -> Itera
     Raises:
         UsageError: it holds another run, or something else, or another process is at work on it.
     """
-    from filelock import FileLock, Timeout
-
     wanted = {**asdict(settings), **identity}
     path = run / "parameters.json"
     if not path.exists() and run.exists() and (not run.is_dir() or any(one.name != _LOCK for one in run.iterdir())):
@@ -91,13 +89,26 @@ def opened_run(run: Path, settings: Settings, identity: dict[str, Any]) -> Itera
     if path.exists() and begun and (different := _differences(path, wanted)):
         raise UsageError(f"{run} holds a run with other parameters ({different}): choose another -o, or repeat them")
     run.mkdir(parents=True, exist_ok=True)
+    with held(run):
+        if not (path.exists() and begun):
+            path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        yield
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """A run kept from other processes.
+
+    Raises:
+        UsageError: another one is at work on it.
+    """
+    from filelock import FileLock, Timeout
+
     try:
         with FileLock(run / _LOCK, timeout=0):
-            if not (path.exists() and begun):
-                path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
             yield
     except Timeout:
-        raise UsageError(f"another process is at work on {run}: wait for it, or choose another -o") from None
+        raise UsageError(f"another process is at work on {run}: wait for it, or choose another run") from None
 
 
 def claim(note: Path, identity: str) -> str | None:

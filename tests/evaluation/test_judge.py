@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scr.engines import Completion, Engine, Outcome, Prompt, Sampling
-from scr.errors import EngineError
+from scr.errors import EngineError, UsageError
 from scr.evaluation.judge import Agreement, Item, Verdict, agreement, judge, read_verdict
-from scr.evaluation.judging import _interval
+from scr.evaluation.judging import _interval, judge_run
+from scr.evaluation.settings import held
+from scr.progress import bar
+
+from .synthetic import Shape, make_run
 
 GRADED = Item("Where does the Veyl Guild sit?", ("Orsa", "City of Orsa"), "In Orsa.")
 
@@ -138,3 +143,9 @@ def test_the_share_of_a_judge_is_resampled_by_records() -> None:
     assert found.high == 0.75
     sure = _interval([2] * 4, [yes, no] * 4)
     assert (sure.low, sure.value, sure.high) == (0.5, 0.5, 0.5)
+
+
+def test_a_run_that_another_process_is_at_work_on_is_not_judged(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", Shape(datasets=("towns",), models=("tiny",), methods=("bare",), edits=(1,)))
+    with held(run), pytest.raises(UsageError, match="another process is at work on"):
+        judge_run(run, Says("A"), bar)  # type: ignore[arg-type]

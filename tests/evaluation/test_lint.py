@@ -96,6 +96,11 @@ def test_an_answer_in_its_own_prompt() -> None:
     assert found(record) == [("a", 1, "answer-in-prompt")]
 
 
+def test_an_answer_stands_in_a_prompt_if_repeating_it_would_score() -> None:
+    asked = [ask("Renno-Fiatto's founder is", "Renno"), ask("The maker is Renno, Fiatto", "The Fiatto")]
+    assert found(case("a", "Nilo speaks", "Welsh", *asked)) == [("a", 2, "answer-in-prompt")]
+
+
 def test_an_answer_inside_a_word_or_too_short_to_be_looked_for_is_not_in_the_prompt() -> None:
     inside = ask("Rennolution is made by", "Renno")
     short = ask("The US sign of Imm is", "US")
