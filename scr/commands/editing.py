@@ -88,10 +88,12 @@ def edit(
         engine.close()
     if json_:
         changed = {tensor: round(share, 6) for tensor, share in report.changed.items()}
-        say_json({"method": name, "edits": report.edits, "seconds": report.seconds, "peak_bytes": report.peak_bytes,
-                  "changed": changed, "folder": str(output) if output else None})  # fmt: skip
+        say_json({"method": name, "edits": report.edits, "seconds": report.seconds, "prepared": report.prepared,
+                  "peak_bytes": report.peak_bytes, "changed": changed,
+                  "folder": str(output) if output else None})  # fmt: skip
         return
-    note(f"{report.edits:,} edits in {report.seconds:.1f} s changed {len(report.changed)} tensors")
+    before = f", after {report.prepared:.1f} s of preparing the model," if report.prepared >= 0.1 else ""
+    note(f"{report.edits:,} edits in {report.seconds:.1f} s{before} changed {len(report.changed)} tensors")
     if output:
         note(f"use it with --model {output}, or `vllm serve {output}`")
 
