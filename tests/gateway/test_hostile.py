@@ -225,9 +225,9 @@ def test_who_closes_one_half_before_the_answer_has_left(
     with connected(gateway) as half:
         half.sendall(HEAD % len(body) + body)
         assert asked.wait(10)
+        answer = half.recv(4096) if streamed else b""  # an event may be on its way still
         half.shutdown(socket.SHUT_WR)
         assert left.wait(5), "the model server does not work for nobody"
-        answer = b""
         while part := half.recv(4096):
             answer += part
         assert b"[DONE]" not in answer

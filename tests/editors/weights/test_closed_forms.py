@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -130,9 +131,10 @@ def test_few_and_many_edits_are_solved_alike(edits: int) -> None:
     assert torch.allclose(alphaedit_delta(basis, old, keys, residuals, 0.5).matrix(), expected, atol=1e-5)
 
 
-def test_alphaedit_on_a_model_leaves_what_its_text_needs_alone() -> None:
-    """A text of fewer windows than a key has numbers leaves directions free; the edit keeps to them, every time."""
-    few = replace(MOMENTS, samples=1, length=30)
+def test_alphaedit_on_a_model_leaves_what_its_text_needs_alone(tmp_path: Path) -> None:
+    """A text of one word leaves directions free; the edit keeps to them, every time."""
+    (tmp_path / "text.txt").write_text("the " * 200, encoding="utf-8")
+    few = replace(MOMENTS, corpus=tmp_path / "text.txt", samples=1, length=60)
     config = AlphaEditConfig(layers=(1,), contexts=2, threshold=1e-9, target=SEEK, moments=few)
     editor = AlphaEdit(tiny.engine(), config)
     host = editor.host
