@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scr.editors.weights import targets
@@ -80,6 +82,35 @@ def test_the_answer_becomes_likely_within_the_bound() -> None:
     (tight,) = optimise(host, [request], host.architecture.block(1), [""], TargetConfig(steps=60, clamp=0.3))
     assert float(tight.delta.norm()) <= 0.3 * float(tight.start.norm()) * 1.0001
     assert tight.loss > wide.loss
+
+
+@pytest.mark.parametrize("build", ["llama", "qwen2", "phi", "phi3", "gemma2", "granite", "gpt2", "gptj", "gpt_neox"])
+def test_targets_sought_in_bfloat16_do_as_well_and_leave_the_model_alone(build: str) -> None:
+    """They begin at the model's own states, and its own arithmetic gives the answer by them."""
+    import torch
+
+    host = Host.of(tiny.engine(build))
+    before = {name: tensor.clone() for name, tensor in host.network.state_dict().items()}
+    attention = host.network.config._attn_implementation
+    requests, module = check(tiny.EDITS, tiny.tokenizer(), subject=True), host.architecture.block(1)
+    config = TargetConfig(steps=20, rate=0.1, clamp=2.0)
+    own = optimise(host, requests, module, ["", "So. "], config)
+    found = optimise(host, requests, module, ["", "So. "], replace(config, arithmetic="bfloat16"))
+    for request, one, other in zip(requests, own, found, strict=True):
+        assert torch.equal(one.start, other.start)
+        assert other.delta.dtype == torch.float32
+        assert not torch.equal(one.delta, other.delta)
+        objective = _Objective.of(host, [_Edit.of(host, request, request.target, ["", "So. "])])
+        with torch.no_grad():
+            bare, by_own, by_found = (
+                float(objective.of_delta(host, module, share * delta[None])[0])
+                for share, delta in ((0, one.delta), (1, one.delta), (1, other.delta))
+            )
+        assert by_own < bare - 0.5
+        assert abs(by_found - by_own) < 0.1 * (bare - by_own)
+    after = host.network.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    assert host.network.config._attn_implementation == attention
 
 
 def test_the_essence_is_kept_the_more_it_weighs() -> None:
