@@ -13,8 +13,8 @@ methods that seek the same target share it, and its seconds count for each of th
 Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was (a
 sequence begins again with the targets that it had found), and several may share the work (`--part 1/2`). The figures
 of single edits are published case by case, without texts, and a length of a sequence stays published until it is
-measured again: so a run goes on on another machine too. What is published is made of the cases that all methods have:
-`--report` makes it without measuring.
+measured again: so a run goes on on another machine too. Rows of the methods that are named are made of the cases that
+all of them have, others stay as published: `--report` makes them without measuring.
 
 Needs the data sets (`SCR_DATA`, or ../shared/data) and scr with its extras `local` and `editors`.
 """
@@ -139,8 +139,12 @@ def published_path(options: argparse.Namespace) -> Path:
 
 
 def report_single(options: argparse.Namespace) -> dict[str, Any]:
-    """A row for each method, of the cases that all have; what was measured here is added to what is published."""
-    path = published_path(options)
+    """A row for each method, of the cases that all have; what was measured here is added to what is published.
+
+    Rows of methods that are not named stay as they are published.
+    """
+    path, whole = published_path(options), results_path(options)
+    rows: dict[str, Any] = read(whole)["results"] if whole.is_file() else {}
     known, ids = records.read(path), [case.id for case in cases(options.edits)]
     for method in options.methods:
         folder = folder_of(method, options) / "single"
@@ -150,7 +154,9 @@ def report_single(options: argparse.Namespace) -> dict[str, Any]:
                 known[method, one] = {"commit": found["commit"]} | figures_of(found)
     records.write(path, known)
     common = [one for one in ids if all((method, one) in known for method in options.methods)]
-    return {method: summary([known[method, one] for one in common]) for method in options.methods}
+    for method in options.methods if common else ():
+        rows[method] = summary([known[method, one] for one in common])
+    return rows
 
 
 def report_sequence(options: argparse.Namespace) -> dict[str, Any]:

@@ -55,6 +55,15 @@ def test_single_edits_that_are_published_count_without_their_records(tmp_path: P
     assert set(records.read(tmp_path / "single-m.jsonl")) == {("ft-m", "0"), ("ft-m", "1")}
 
 
+def test_rows_of_methods_that_are_not_named_or_not_measured_stay_published(tmp_path: Path) -> None:
+    write(tmp_path / "single-m.json", {"results": {"rome": {"n": 9}, "ft-m": {"n": 8}}})
+    options = _options(tmp_path)
+    assert run.report_single(options) == {"rome": {"n": 9}, "ft-m": {"n": 8}}
+    write(run.folder_of("ft-m", options) / "single" / "0.json", _record("0"))
+    rows = run.report_single(options)
+    assert (rows["rome"], rows["ft-m"]["n"]) == ({"n": 9}, 1)
+
+
 def test_a_length_that_was_not_measured_here_stays_published(tmp_path: Path) -> None:
     options = _options(tmp_path, lengths=[1, 2])
     write(tmp_path / "sequence-m.json", {"results": {"rome": {"9": {"n": 9}}, "ft-m": {"2": {"n": 5}, "9": {"n": 9}}}})
