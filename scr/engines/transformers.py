@@ -29,6 +29,11 @@ BATCH_ROWS = 64
 _LOGITS = 2**28
 """Most numbers that the logits of one forward pass may come to: 1 GiB in float32, and as much again beside them."""
 
+_PASS = {"cpu": 20}
+"""What a pass of the model costs beside its tokens, in tokens, by kind of device: mostly to read the weights."""
+
+_PASS_ELSEWHERE = 500
+
 _WINDOW = 1024
 """How many prompts are sorted by length together."""
 
@@ -205,17 +210,23 @@ class TransformersEngine(LocalEngine):
             rows, steps = waiting, steps * 2
 
     def _batches(self, rows: list[_Row], steps: int) -> Iterator[list[_Row]]:
-        """Rows of similar length together, each batch within the bound on tokens."""
-        batch: list[_Row] = []
+        """Rows of similar length together, so that padding and passes cost least, each batch within the bounds."""
         # The longest first: memory that runs out does so at once.
-        for row in sorted(rows, key=lambda row: len(row.ids), reverse=True):
-            longest = len(batch[0].ids) if batch else len(row.ids)
-            if batch and (len(batch) == BATCH_ROWS or (len(batch) + 1) * (longest + steps) > self._batch_tokens):
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
+        rows = sorted(rows, key=lambda row: len(row.ids), reverse=True)
+        passes = max(min(steps, max((row.left for row in rows), default=0)), 1)
+        each = passes * _PASS.get(self._network.device.type, _PASS_ELSEWHERE)
+        # By place: the least cost of the rows from it on, and where the batch that begins there ends.
+        best = [(0, len(rows))] * (len(rows) + 1)
+        for start in range(len(rows) - 1, -1, -1):
+            longest = len(rows[start].ids)
+            most = max(min(BATCH_ROWS, self._batch_tokens // (longest + steps or 1), len(rows) - start), 1)
+            best[start] = min(
+                (longest * count + each + best[start + count][0], start + count) for count in range(1, most + 1)
+            )
+        start = 0
+        while start < len(rows):
+            first, start = start, best[start][1]
+            yield rows[first:start]
 
     def _extend(
         self, rows: list[_Row], steps: int, sampling: Sampling, seen: Callable[[list[int]], bool] | None = None

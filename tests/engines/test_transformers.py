@@ -71,6 +71,25 @@ def test_batches_are_bounded(smollm2: TransformersEngine) -> None:
 
 
 @llm
+@pytest.mark.parametrize(
+    ("lengths", "steps", "split"),
+    [
+        ([70, 31, 14, 10, 9, 9, 8, 8, 7, 7, 7, 6, 5], 0, [1, 1, 2, 9]),  # padding costs more than passes
+        ([70, 31, 14, 10, 9, 9, 8, 8, 7, 7, 7, 6, 5], 4, [2, 11]),
+        ([70, 31, 14, 10, 9, 9, 8, 8, 7, 7, 7, 6, 5], 100, [13]),  # each token is a pass
+        ([20] * 70, 0, [64, 6]),
+        ([100], 0, [1]),
+        ([], 0, []),
+    ],
+)
+def test_rows_share_a_batch_where_that_costs_least(
+    smollm2: TransformersEngine, lengths: list[int], steps: int, split: list[int]
+) -> None:
+    rows = [_Row(place, [1] * length, steps, None) for place, length in enumerate(lengths)]
+    assert sorted(len(batch) for batch in smollm2._batches(rows, steps)) == sorted(split)
+
+
+@llm
 def test_the_head_gets_its_states_in_one_piece(smollm2: TransformersEngine) -> None:
     """A slice of them would be multiplied row by row, which took a third of an edit's time."""
     pieces: list[bool] = []
