@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from math import exp
 from pathlib import Path
 from statistics import fmean, median
@@ -20,7 +21,7 @@ from scr.engines import Sampling
 from scr.engines.transformers import TransformersEngine
 from scr.evaluation.cases import Case
 from scr.evaluation.datasets import load
-from scr.evaluation.statistics import mean_interval
+from scr.evaluation.statistics import mean_interval, paired_test
 
 FIGURES = {"reliability": "efficacy", "generalization": "paraphrase", "locality": "neighbourhood"}
 COSTS = ("seconds", "peak_mib")
@@ -160,10 +161,8 @@ def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     if not records:
         return {"n": 0}
     row: dict[str, Any] = {"n": len(records)}
-    for figure in FIGURES.values():
-        by_record = [record[figure] for record in records]
-        row[figure] = _mean([[succeeded(figure, new, old) for new, old, _ in asked] for asked in by_record])
-        row[f"{figure}_said"] = _mean([[bool(said) for *_, said in asked] for asked in by_record])
+    for name, values in _shares(records).items():
+        row[name] = _mean(values)
     figures = [row[name]["value"] for name in FIGURES.values()]
     row["score"] = round(3 / sum(1 / max(value, 1e-9) for value in figures), 4)
     for name in COSTS:
@@ -172,8 +171,24 @@ def summary(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _mean(records: Sequence[Sequence[bool]]) -> dict[str, float]:
-    found = mean_interval([fmean(one) for one in records if one])
+def compared(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By figure, a paired test of one method's records and another's of the same cases, in the same order."""
+    mine, theirs = _shares(records), _shares(others)
+    return {name: asdict(paired_test(mine[name], theirs[name])) for name in mine}
+
+
+def _shares(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """By figure, of each record the share of its questions that do as they should: by probability, and as said."""
+    found: dict[str, list[float]] = {}
+    for figure in FIGURES.values():
+        asked = [record[figure] for record in records if record[figure]]
+        found[figure] = [fmean(succeeded(figure, new, old) for new, old, _ in one) for one in asked]
+        found[f"{figure}_said"] = [fmean(said for *_, said in one) for one in asked]
+    return found
+
+
+def _mean(values: Sequence[float]) -> dict[str, float]:
+    found = mean_interval(values)
     return {"value": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4)}
 
 

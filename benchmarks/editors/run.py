@@ -35,6 +35,7 @@ from benchmarks.editors import records
 from benchmarks.editors.measure import (
     applied,
     cases,
+    compared,
     data_folder,
     figures_of,
     measured,
@@ -156,6 +157,9 @@ def report_single(options: argparse.Namespace) -> dict[str, Any]:
     common = [one for one in ids if all((method, one) in known for method in options.methods)]
     for method in options.methods if common else ():
         rows[method] = summary([known[method, one] for one in common])
+        if options.against and method != options.against:
+            other = [known[options.against, one] for one in common]
+            rows[method]["against"] = {options.against: compared([known[method, one] for one in common], other)}
     return rows
 
 
@@ -200,9 +204,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=runs_folder(), help="where records are kept")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--against", default="", help="of the methods, the one that the others are tested against")
     parser.add_argument("--report", action="store_true", help="only make the results of what was measured")
     options = parser.parse_args()
     options.methods = options.method.split(",")
+    if options.against and options.against not in options.methods:
+        parser.error(f"--against {options.against} is none of the methods")
     options.lengths = sorted(int(length) for length in options.sequence.split(",") if length)
     part, _, options.parts = (int(one) if one.isdigit() else 1 for one in options.part.partition("/"))
     options.first = part - 1

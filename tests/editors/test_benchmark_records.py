@@ -25,7 +25,7 @@ def _record(case: str, **more: Any) -> dict[str, Any]:
 
 def _options(folder: Path, **more: Any) -> Any:
     told = {"runs": folder / "runs", "out": folder, "model": "m", "methods": ["ft-m"], "edits": 2, "measure": 100}
-    return SimpleNamespace(**told | {"lengths": []} | more)
+    return SimpleNamespace(**told | {"lengths": [], "against": ""} | more)
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,19 @@ def test_rows_of_methods_that_are_not_named_or_not_measured_stay_published(tmp_p
     write(run.folder_of("ft-m", options) / "single" / "0.json", _record("0"))
     rows = run.report_single(options)
     assert (rows["rome"], rows["ft-m"]["n"]) == ({"n": 9}, 1)
+
+
+def test_methods_are_tested_against_one_on_the_same_cases(tmp_path: Path) -> None:
+    options = _options(tmp_path, methods=["come", "memit"], against="memit")
+    for case in ("0", "1"):
+        write(run.folder_of("memit", options) / "single" / f"{case}.json", _record(case))
+        said = [question | {"answer": "Rome"} for question in _QUESTIONS]
+        write(run.folder_of("come", options) / "single" / f"{case}.json", _record(case, questions=said))
+    rows = run.report_single(options)
+    assert "against" not in rows["memit"]
+    found = rows["come"]["against"]["memit"]
+    assert (found["paraphrase_said"]["difference"], found["neighbourhood_said"]["difference"]) == (1.0, -1.0)
+    assert (found["efficacy"]["difference"], found["paraphrase"]["difference"]) == (0.0, 0.0)
 
 
 def test_a_length_that_was_not_measured_here_stays_published(tmp_path: Path) -> None:
