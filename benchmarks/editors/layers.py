@@ -53,7 +53,7 @@ def main() -> int:
             editor = open_method(options.method, engine, options.corpus, f"layers={layers}")
             records = []
             for case in some:
-                edited, cost = applied(editor, case)
+                edited, cost = applied(editor, case.edits)
                 with edited:
                     records.append(figures_of(record_of(case, measured(case, edited), **cost)))
             row = summary(records)

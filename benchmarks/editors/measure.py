@@ -13,7 +13,7 @@ from typing import Any
 
 from scr.assets import cache_folder, smollm2_folder
 from scr.context import ContextBuilder
-from scr.editors import Asked, Edited, Editor
+from scr.editors import Asked, Edit, Edited, Editor
 from scr.editors.registry import Workbench, open_editor, traits
 from scr.editors.weights.memory import peak
 from scr.editors.weights.requests import apart
@@ -78,8 +78,8 @@ def open_method(method: str, engine: TransformersEngine, corpus: Path, extra: st
     return open_editor(f"{name}:{';'.join(filter(None, settings))}".rstrip(":"), bench)
 
 
-def applied(editor: Editor, case: Case, edited: Edited | None = None) -> tuple[Edited, dict[str, Any]]:
-    """The model with the case's edits, on top of earlier ones if there are any, and what it took.
+def applied(editor: Editor, edits: Sequence[Edit], edited: Edited | None = None) -> tuple[Edited, dict[str, Any]]:
+    """The model with the edits at once, on top of earlier ones if there are any, and what it took.
 
     These are seconds, peak memory in MiB, and the relative change of each matrix that changed. What a method does once
     for a model (contexts, statistics, opening a store) is not in them.
@@ -88,9 +88,9 @@ def applied(editor: Editor, case: Case, edited: Edited | None = None) -> tuple[E
 
     with peak(device("cpu")) as held:
         if edited is None:
-            edited = editor.apply(case.edits)
+            edited = editor.apply(edits)
         else:
-            edited.add(case.edits)
+            edited.add(edits)
         highest = held()
     if not edited.reports:
         return edited, {"seconds": None, "peak_mib": None, "changed": {}}

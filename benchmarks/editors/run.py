@@ -3,12 +3,14 @@
 
     python benchmarks/editors/run.py --method scr,rome,memit:steps=20 --edits 100 [--model smollm2-135m]
     python benchmarks/editors/run.py --method scr,rome --sequence 1,10,100
+    python benchmarks/editors/run.py --method memit,come --sequence 100,500 --batch 100
 
 One edit at a time: each is applied, measured and taken back, all methods case by case. In sequence: edits are applied
-one on top of the other, and at each length those so far, 100 of them at most, are measured on that state. Efficacy,
-paraphrase and neighbourhood are the published P(new) > P(old) over mean log-probabilities of a token; beside each
-stands the share of answers that, decoded live, begin with what they should. Where each edit is applied on its own,
-methods that seek the same target share it, and its seconds count for each of them.
+one on top of the other (or, with `--batch`, so many at once), and at each length those so far, 100 of them at most, are
+measured on that state. Efficacy, paraphrase and neighbourhood are the published P(new) > P(old) over mean
+log-probabilities of a token; beside each stands the share of answers that, decoded live, begin with what they should.
+Where each edit is applied on its own, methods that seek the same target share it, and its seconds count for each of
+them.
 
 Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was (a
 sequence begins again with the targets that it had found), and several may share the work (`--part 1/2`). The figures
@@ -70,7 +72,7 @@ def one_at_a_time(options: argparse.Namespace) -> None:
                 if method not in editors:
                     editors[method] = open_method(method, engine, options.corpus)
                 began = time.perf_counter()
-                edited, cost = applied(editors[method], case)
+                edited, cost = applied(editors[method], case.edits)
                 with edited:
                     cost = targets.charged(cost)
                     write(path, record_of(case, measured(case, edited), commit=commit, **cost))
@@ -95,10 +97,14 @@ def _grow(method: str, editor: Editor, chosen: Sequence[Case], targets: Kept, op
     folder = folder_of(method, options) / "sequence"
     edited, reports = None, []
     try:
-        for number, case in enumerate(chosen, 1):
-            edited, cost = applied(editor, case, edited)
-            reports.append(targets.charged(cost))
-            _say(f"{method} edit {number}/{len(chosen)}: {reports[-1]['seconds']} s")
+        for start in range(0, len(chosen), options.batch):
+            group = chosen[start : start + options.batch]
+            edited, cost = applied(editor, [edit for case in group for edit in case.edits], edited)
+            cost = targets.charged(cost)
+            seconds = None if cost["seconds"] is None else round(cost["seconds"] / len(group), 3)
+            reports += [cost | {"seconds": seconds}] * len(group)
+            number = len(reports)
+            _say(f"{method} edit {number}/{len(chosen)}: {seconds} s")
             at = folder / str(number)
             if number in options.lengths and not (at / f"{WHOLE}.json").is_file():
                 _measure(chosen[:number], edited, reports, at, options)
@@ -125,8 +131,13 @@ def spaced(length: int, most: int) -> list[int]:
 
 def folder_of(method: str, options: argparse.Namespace) -> Path:
     """Where a method's records are kept."""
-    name = method.replace(":", "-").replace(";", "-").replace("/", "-")
+    name = row_of(method, options).replace(":", "-").replace(";", "-").replace("/", "-")
     return Path(options.runs) / Path(options.model).name / name
+
+
+def row_of(method: str, options: argparse.Namespace) -> str:
+    """How a method's row is called."""
+    return method if options.batch == 1 else f"{method} by {options.batch}"
 
 
 def results_path(options: argparse.Namespace) -> Path:
@@ -168,7 +179,7 @@ def report_sequence(options: argparse.Namespace) -> dict[str, Any]:
     path = results_path(options)
     rows: dict[str, Any] = read(path)["results"] if path.is_file() else {}
     for method in options.methods:
-        found = rows.get(method, {})
+        found = rows.get(row_of(method, options), {})
         for length, folder, whole in _reached(method, options):
             some = cases(length)
             measured_here = [folder / f"{some[place].id}.json" for place in spaced(length, options.measure)]
@@ -176,7 +187,7 @@ def report_sequence(options: argparse.Namespace) -> dict[str, Any]:
             largest = max(whole["changed"].values(), default=0.0)
             row |= {"perplexity": whole["perplexity"], "changed": round(largest, 4), "commit": whole["commit"]}
             found[str(length)] = row
-        rows[method] = dict(sorted(found.items(), key=lambda pair: int(pair[0])))
+        rows[row_of(method, options)] = dict(sorted(found.items(), key=lambda pair: int(pair[0])))
     return rows
 
 
@@ -197,6 +208,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m", help="a name of benchmarks/tools/models.py, or a folder")
     parser.add_argument("--edits", type=int, default=100, help="how many, one at a time")
     parser.add_argument("--sequence", default="", help="lengths, parted by commas: edits in sequence instead")
+    parser.add_argument("--batch", type=int, default=1, help="edits of a sequence that are applied at once")
     parser.add_argument("--measure", type=int, default=100, help="most edits of a sequence that are measured")
     parser.add_argument("--part", default="1/1", help="2/3 is the second of three processes that share the work")
     parser.add_argument("--corpus", type=Path, default=data_folder() / "wikitext-2" / "valid.txt")
@@ -211,6 +223,8 @@ def _options() -> argparse.Namespace:
     if options.against and options.against not in options.methods:
         parser.error(f"--against {options.against} is none of the methods")
     options.lengths = sorted(int(length) for length in options.sequence.split(",") if length)
+    if options.batch < 1 or any(length % options.batch for length in options.lengths or [1]):
+        parser.error(f"--batch {options.batch} is for sequences whose lengths are multiples of it")
     part, _, options.parts = (int(one) if one.isdigit() else 1 for one in options.part.partition("/"))
     options.first = part - 1
     return options

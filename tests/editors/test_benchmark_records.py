@@ -25,12 +25,49 @@ def _record(case: str, **more: Any) -> dict[str, Any]:
 
 def _options(folder: Path, **more: Any) -> Any:
     told = {"runs": folder / "runs", "out": folder, "model": "m", "methods": ["ft-m"], "edits": 2, "measure": 100}
-    return SimpleNamespace(**told | {"lengths": [], "against": ""} | more)
+    return SimpleNamespace(**told | {"lengths": [], "against": "", "batch": 1} | more)
 
 
 @pytest.fixture(autouse=True)
 def _cases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "cases", lambda count: [SimpleNamespace(id=str(place)) for place in range(count)])
+
+
+class _Edited:
+    """What an editor gives, which tells how many edits came at once."""
+
+    def __init__(self) -> None:
+        self.reports: list[Any] = []
+        self.closed = False
+
+    def add(self, edits: Any) -> None:
+        self.reports.append(SimpleNamespace(seconds=6.0, peak_bytes=0, changed={"w": len(edits)}))
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(("batch", "seconds"), [(1, [6.0] * 4), (2, [3.0] * 4)])
+def test_a_sequence_is_measured_at_its_lengths_whatever_is_applied_at_once(
+    batch: int, seconds: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited, reached = _Edited(), []
+
+    def apply(edits: Any) -> _Edited:
+        edited.add(edits)
+        return edited
+
+    editor: Any = SimpleNamespace(apply=apply, traits=SimpleNamespace(changes_weights=True))
+    targets: Any = SimpleNamespace(charged=lambda cost: cost)
+    monkeypatch.setattr(run, "_measure", lambda some, _, costs, *more: reached.append((some, list(costs), more[0])))
+    chosen: Any = [SimpleNamespace(id=str(place), edits=(f"edit {place}",)) for place in range(4)]
+    options = _options(tmp_path, lengths=[2, 4], batch=batch)
+    run._grow("memit", editor, chosen, targets, options)
+    assert [len(some) for some, *_ in reached] == [2, 4]
+    assert [cost["seconds"] for cost in reached[-1][1]] == seconds
+    assert len(edited.reports) == 4 // batch
+    assert edited.closed
+    assert ("by 2" in str(reached[0][2])) == (batch == 2)
 
 
 def test_figures_quote_no_text() -> None:
