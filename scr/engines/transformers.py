@@ -33,6 +33,7 @@ _PASS = {"cpu": 20}
 """What a pass of the model costs beside its tokens, in tokens, by kind of device: mostly to read the weights."""
 
 _PASS_ELSEWHERE = 500
+"""The same on other devices, where a pass is dear and padding is not; an estimate, not measured."""
 
 _WINDOW = 1024
 """How many prompts are sorted by length together."""

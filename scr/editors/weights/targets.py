@@ -37,8 +37,8 @@ class TargetConfig:
         clamp: most that ‖δ‖ may be, as a share of ‖start‖.
         divergence: weight of the KL divergence at the prompt of the subject's essence.
         enough: loss below which it stops.
-        arithmetic: the model's own, or that of a copy in bfloat16: the same targets to two digits or so, in half the
-            time where the processor multiplies such numbers, and half the model's memory again.
+        arithmetic: the model's own, or that of a copy in bfloat16: targets that give the answer as well, in about
+            half the time where the processor multiplies such numbers, and half a float32 model's memory again.
     """
 
     steps: int = 25
