@@ -44,8 +44,8 @@ def runs_folder() -> Path:
     return cache_folder() / "benchmarks" / "editors"
 
 
-def cases(count: int) -> tuple[Case, ...]:
-    """The first records of CounterFact as its authors publish it."""
+def cases(count: int | None) -> tuple[Case, ...]:
+    """The first records of CounterFact as its authors publish it; all of them without a count."""
     return load(f"counterfact={data_folder() / 'counterfact' / 'counterfact_rome_format.json'}").cases[:count]
 
 

@@ -3,7 +3,8 @@
 
     python benchmarks/editors/tracing.py [--model smollm2-135m] [--facts 40] [--noise 5]
 
-Of CounterFact's records those are taken whose right answer the model gives. A prompt is read as it is, with noise on
+Of CounterFact's records those are taken whose right answer the model gives and that the editors are not measured on. A
+prompt is read as it is, with noise on
 the embeddings of its subject, and so again with one thing put back as it was without the noise: a state of the residual
 stream, or what the MLPs (or attentions) of a window of layers give, at the subject's last token or at the prompt's. The
 indirect effect is how much of the answer's probability that wins back; its mean over facts, with a 95 % interval, says
@@ -26,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.common import write_result
-from benchmarks.editors.measure import cases, open_model
+from benchmarks.editors.measure import cases, data_folder, open_model
 from scr.editors.weights.hooks import changed, still, traced
 from scr.editors.weights.host import Host
 from scr.editors.weights.requests import apart
 from scr.editors.weights.sequences import Row, answer_ids, batch_of, row_of
 from scr.errors import ScrError, UsageError
 from scr.evaluation.cases import Case
+from scr.evaluation.datasets import load
 from scr.evaluation.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -67,6 +69,12 @@ class Fact:
     first: int
     last: int
     answer: int
+
+
+def candidates(path: Path) -> list[Case]:
+    """A file's records, but for those with a prompt that the editors are measured on."""
+    taken = {edit.prompt for case in cases(None) for edit in case.edits}
+    return [case for case in load(f"counterfact={path}").cases if taken.isdisjoint(edit.prompt for edit in case.edits)]
 
 
 def known(host: Host, records: Sequence[Case], most: int) -> list[Fact]:
@@ -232,16 +240,15 @@ def main() -> int:
     parser.add_argument("--model", default="smollm2-135m", help="a name of benchmarks/tools/models.py, or a folder")
     parser.add_argument("--facts", type=int, default=40)
     parser.add_argument("--noise", type=int, default=5, help="draws of noise for each fact")
-    parser.add_argument("--skip", type=int, default=400, help="first record; earlier ones are measured")
-    parser.add_argument("--among", type=int, default=4000, help="records to look for facts in")
+    parser.add_argument("--data", type=Path, default=data_folder() / "counterfact" / "counterfact.json")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     try:
         host = Host.of(open_model(options.model, options.threads))
-        facts = known(host, cases(options.skip + options.among)[options.skip :], options.facts)
+        facts = known(host, candidates(options.data), options.facts)
         if not facts:
-            raise UsageError("the model knows none of these facts: look among more, --among 20000")
+            raise UsageError(f"the model knows none of the facts in {options.data}: give others, --data FILE")
         tracer, traces = Tracer(host, facts, options.noise), []
         with still(host.network):
             for number, fact in enumerate(facts, 1):
@@ -251,7 +258,7 @@ def main() -> int:
         print(f"tracing.py: {error}", file=sys.stderr)
         return error.exit_status
     rows = summary(traces)
-    told = {"model": options.model, "facts": len(facts), "noise": options.noise, "first": options.skip}
+    told = {"model": options.model, "facts": len(facts), "noise": options.noise, "data": options.data.name}
     path = options.out / f"tracing-{Path(options.model).name}.json"
     write_result(path, told, rows)
     plot(rows, path.with_suffix(".png"))

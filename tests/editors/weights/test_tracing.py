@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +40,24 @@ def test_facts_are_those_whose_old_answer_the_model_gives() -> None:
     assert len(found) == 2
     assert tiny.tokenizer().decode(list(found[0].ids[found[0].first : found[0].last + 1])) == " Oriel Pask"
     assert found[0].answer == int(said.argmax())
+
+
+def test_facts_that_are_measured_are_not_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [
+        {
+            "case_id": number,
+            "subject": name,
+            "prompt": f"{name} plays the",
+            "target_new": "harp",
+            "ground_truth": "lute",
+        }
+        for number, name in enumerate(("Oriel Pask", "Ivo Tamm"))
+    ]
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps(records), "utf-8")
+    every = tracing.load(f"counterfact={path}").cases
+    monkeypatch.setattr(tracing, "cases", lambda count: every[:1] if count is None else ())
+    assert [case.edits[0].prompt for case in tracing.candidates(path)] == ["Ivo Tamm plays the"]
 
 
 @pytest.mark.parametrize("build", ["llama", "gpt2", "gptj"])
