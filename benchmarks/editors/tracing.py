@@ -3,12 +3,12 @@
 
     python benchmarks/editors/tracing.py [--model smollm2-135m] [--facts 40] [--noise 5]
 
-Of CounterFact's records those are taken whose right answer the model gives and that the editors are not measured on. A
-prompt is read as it is, with noise on
-the embeddings of its subject, and so again with one thing put back as it was without the noise: a state of the residual
-stream, or what the MLPs (or attentions) of a window of layers give, at the subject's last token or at the prompt's. The
-indirect effect is how much of the answer's probability that wins back; its mean over facts, with a 95 % interval, says
-how much of a fact goes through there. ROME's layer is where the MLPs' is highest at the subject's last token.
+Of CounterFact's records those are taken whose right answer the model gives, and none that the editors are measured on.
+A prompt is read as it is, with noise on the embeddings of its subject, and so again with one thing put back as it was
+without the noise: a state of the residual stream, or what the MLPs (or attentions) of a window of layers give, at the
+subject's last token or at the prompt's. The indirect effect is how much of the answer's probability that wins back; its
+mean over facts, with a 95 % interval, says how much of a fact goes through there. ROME's layer is where the MLPs' is
+highest at the subject's last token.
 
 Writes `results/tracing-MODEL.json` and `.png`, without texts.
 """
