@@ -124,10 +124,10 @@ def open_edits(
     """
     if engine and (model or base_url or api_key):
         raise UsageError("give an engine, or a model, base_url and api_key to open one with: not both")
+    context = ContextBuilder(prompts, count_tokens=engine.count_tokens if engine else None)
     if scope is None or isinstance(scope, str):
         # A classifier that asks the model opens it with the first question, as everything else does.
-        scope = open_scope(scope, threshold, lambda: edits.engine)
-    context = ContextBuilder(prompts, count_tokens=engine.count_tokens if engine else None)
+        scope = open_scope(scope, threshold, lambda: edits.engine, context.folders)
     opened = FactStore.open(
         store, namespace=namespace, encoder=encoder, make=make, detector=LearnedConflicts(open_scope)
     )

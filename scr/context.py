@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from scr.engines import Message, Prompt
-from scr.errors import ScrError, UsageError
+from scr.errors import UsageError
 from scr.facts import Fact
 from scr.shipped import shipped
-from scr.templates import load_template, tag_for
+from scr.templates import filled, load_template, tag_for
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -153,26 +153,11 @@ class ContextBuilder:
         raise UsageError("the last user turn holds no text: facts are shown beside the question that they answer")
 
     def _render(self, form: Form, query: str, facts: tuple[Fact, ...]) -> str:
-        """Fill the template and hold it to the promise that facts are shown as they are stored.
-
-        The texts are data: Jinja never reads them as template source. ``tag`` names the marks around the facts.
-        """
-        try:
-            if form not in self._templates:
-                self._templates[form] = load_template(form, self.folders)
-            text = self._templates[form].render(
-                query=query, facts=facts, tag=tag_for([query, *(fact.text for fact in facts)])
-            )
-        except ScrError:
-            raise
-        except Exception as error:  # a template may fail in any way that Python can
-            raise UsageError(_template_error(form, self.folders, error)) from error
-        if missing := next((name for name, part in _promised(query, facts) if part not in text), None):
-            path = _template_path(form, self.folders)
-            raise UsageError(
-                f"the template {path} does not show {missing} as it is: write {{{{ fact.text }}}} or {{{{ query }}}}"
-            )
-        return text
+        """Fill the template; ``tag`` names the marks around the facts."""
+        if form not in self._templates:
+            self._templates[form] = load_template(form, self.folders)
+        tag = tag_for([query, *(fact.text for fact in facts)])
+        return filled(self._templates[form], _promised(query, facts), query=query, facts=facts, tag=tag)
 
 
 def _promised(query: str, facts: Sequence[Fact]) -> list[tuple[str, str]]:
@@ -191,16 +176,3 @@ def _template_folders(prompts: Path | None) -> tuple[Path, ...]:
         names = " nor ".join(f"{form}.jinja" for form in FORMS)
         raise UsageError(f"the folder {prompts} holds neither {names}: copy one there from {shipped('prompts')}")
     return (prompts, shipped("prompts"))
-
-
-def _template_path(form: Form, folders: tuple[Path, ...]) -> Path:
-    return next(
-        (path for folder in folders if (path := folder / f"{form}.jinja").is_file()), folders[-1] / f"{form}.jinja"
-    )
-
-
-def _template_error(form: Form, folders: tuple[Path, ...], error: Exception) -> str:
-    line = getattr(error, "lineno", None)
-    where = f"{_template_path(form, folders)}{f', line {line}' if line else ''}"
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"the template {where} cannot be used: {reason}: correct it, or unset SCR_PROMPTS to use the shipped one"

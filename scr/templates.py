@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from scr.errors import ScrError, UsageError
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -16,6 +18,9 @@ def load_template(name: str, folders: Sequence[Path]) -> Template:
     """Compile ``NAME.jinja`` of the first folder that has it.
 
     In a sandbox: a folder of prompts that someone passes on must not be able to run code.
+
+    Raises:
+        UsageError: it is no template.
     """
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,7 +32,44 @@ def load_template(name: str, folders: Sequence[Path]) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(f"{name}.jinja")
+    try:
+        return environment.get_template(f"{name}.jinja")
+    except Exception as error:  # a file may be wrong in any way: its syntax, its letters, its permissions
+        paths = [path for folder in folders if (path := folder / f"{name}.jinja").exists()]
+        raise _unusable(str([*paths, folders[-1] / f"{name}.jinja"][0]), error) from error
+
+
+def filled(template: Template, promised: Iterable[tuple[str, str]], **values: Any) -> str:
+    """The template with values in it, held to the promise that texts are shown as they are.
+
+    The values are data: Jinja never reads them as template source.
+
+    Args:
+        template: from :func:`load_template`.
+        promised: what has to stand in the text, each with what it is called.
+        values: of the template's variables.
+
+    Raises:
+        UsageError: it fails, or leaves something out.
+    """
+    try:
+        text = template.render(values)
+    except ScrError:
+        raise
+    except Exception as error:  # a template may fail in any way that Python can
+        raise _unusable(str(template.filename), error) from error
+    if missing := next((name for name, part in promised if part not in text), None):
+        raise UsageError(f"the template {template.filename} does not show {missing} as it is: let it stand there")
+    return text
+
+
+def _unusable(path: str, error: Exception) -> UsageError:
+    line = getattr(error, "lineno", None)
+    reason = " ".join(str(error).split()) or type(error).__name__
+    where = f"{path}{f', line {line}' if line else ''}"
+    return UsageError(
+        f"the template {where} cannot be used: {reason}: correct it, or leave its folder out (--prompts, SCR_PROMPTS)"
+    )
 
 
 def tag_for(texts: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from scr.editors.registry import Workbench, refuse_option
 from scr.editors.retrieval import Everything, Stored
 from scr.engines import Engine, Prompt, Sampling
 from scr.errors import UsageError
-from scr.templates import load_template, tag_for
+from scr.templates import filled, load_template, tag_for
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -51,7 +51,7 @@ class Ike(Bare):
         Raises:
             UsageError: the template cannot be used.
         """
-        template = _template("ike", self._context)
+        template = load_template("ike", self._context.folders)
         facts = [[edit.fact for edit in one.record] for one in asked]
         return [
             Prepared(_demonstrated(template, one.prompt, shown), tuple(shown))
@@ -72,7 +72,7 @@ class _Reader(Stored):
             UsageError: the template cannot be used.
         """
         found = super().prepare(asked)
-        template = _template(self.template, self.pipeline.context)
+        template = load_template(self.template, self.pipeline.context.folders)
         prompts = [
             _asking(template, one.prompt, before.shown) if before.shown else one.prompt
             for one, before in zip(asked, found, strict=True)
@@ -168,38 +168,9 @@ def _none_of(found: Prepared) -> tuple[Considered, ...]:
     return tuple(Considered(one.fact, one.score, one.threshold, False) for one in found.considered)
 
 
-def _template(name: str, context: ContextBuilder) -> Template:
-    """``NAME.jinja`` of the folder of one's own, else the shipped one.
-
-    Raises:
-        UsageError: it is no template.
-    """
-    from jinja2 import TemplateSyntaxError
-
-    try:
-        return load_template(name, context.folders)
-    except TemplateSyntaxError as error:
-        raise _unusable(f"{error.filename}, line {error.lineno}", error) from error
-
-
 def _rendered(template: Template, query: str, facts: Sequence[str], **more: Any) -> str:
-    """The template filled; it has to show question and facts as they are.
-
-    Raises:
-        UsageError: it fails, or leaves one of them out.
-    """
-    try:
-        text = template.render(query=query, facts=facts, **more)
-    except Exception as error:  # a template may fail in any way that Python can
-        raise _unusable(str(template.filename), error) from error
-    if any(part not in text for part in (query, *facts)):
-        raise UsageError(f"the template {template.filename} does not show the question and every fact as they are")
-    return text
-
-
-def _unusable(where: str, error: Exception) -> UsageError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UsageError(f"the template {where} cannot be used: {reason}: correct it, or leave it out of --prompts")
+    promised = [("the question", query), *((f"the fact {fact[:60]!r}", fact) for fact in facts)]
+    return filled(template, promised, query=query, facts=facts, **more)
 
 
 def _asking(template: Template, prompt: Prompt, facts: Sequence[str]) -> Prompt:

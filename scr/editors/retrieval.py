@@ -111,7 +111,8 @@ class Scr:
 
         if option not in (LanguageModelClassifier.name, CascadeClassifier.name):
             return cls(bench, open_scope(option or None), bench.k)
-        judge = Tallied(open_scope(LanguageModelClassifier.name, engine=lambda: bench.engine))
+        folders = bench.context.folders
+        judge = Tallied(open_scope(LanguageModelClassifier.name, engine=lambda: bench.engine, folders=folders))
         scope = judge if option == LanguageModelClassifier.name else CascadeClassifier(open_scope(), judge)
         return cls(bench, scope, bench.k, judge)
 

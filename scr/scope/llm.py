@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scr.engines import Engine, Sampling
 from scr.scope import Candidate, ScopeClassifier
 from scr.shipped import shipped
-from scr.templates import load_template, tag_for
+from scr.templates import filled, load_template, tag_for
 
 _SAID = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
 _KEPT = 10_000
@@ -27,13 +28,17 @@ class LanguageModelClassifier:
     Args:
         engine: opens the model when it is first asked.
         threshold: the score from which a fact applies; scores are 0 and 1.
+        folders: where the template ``scope.jinja`` is looked for, one's own first; none is the shipped one.
+
+    Raises:
+        UsageError: the template cannot be used, now or when it is filled.
     """
 
     name = "llm"
 
-    def __init__(self, engine: Callable[[], Engine], threshold: float = 0.5) -> None:
+    def __init__(self, engine: Callable[[], Engine], threshold: float = 0.5, folders: Sequence[Path] = ()) -> None:
         self._engine, self.threshold = engine, threshold
-        self._template = load_template("scope", [shipped("prompts")])
+        self._template = load_template("scope", folders or [shipped("prompts")])
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def score(self, pairs: Sequence[tuple[str, Candidate]]) -> NDArray[np.float32]:
@@ -49,7 +54,8 @@ class LanguageModelClassifier:
         return scores
 
     def _prompt(self, query: str, fact: str) -> str:
-        return self._template.render(query=query, fact=fact, tag=tag_for([query, fact]))
+        promised = [("the query", query), ("the fact", fact)]
+        return filled(self._template, promised, query=query, fact=fact, tag=tag_for([query, fact]))
 
 
 def _verdict(answer: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -23,7 +23,10 @@ NAMES = (*_SIMPLE, _LEARNED, *_ASKING)
 
 
 def open_scope(
-    name: str | None = None, threshold: float | None = None, engine: Callable[[], Engine] | None = None
+    name: str | None = None,
+    threshold: float | None = None,
+    engine: Callable[[], Engine] | None = None,
+    folders: Sequence[Path] = (),
 ) -> ScopeClassifier:
     """A scope classifier by its name.
 
@@ -31,9 +34,10 @@ def open_scope(
         name: one of `NAMES`, or the folder of a trained cross-encoder; None is the default one.
         threshold: least score at which a fact applies; None is the classifier's own.
         engine: opens the language model, for those that ask it.
+        folders: where they look for their template, one's own first; none is the shipped one.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or its template cannot be used.
         AssetError: a learned classifier cannot be read.
     """
     name = name or DEFAULT_SCOPE
@@ -43,7 +47,7 @@ def open_scope(
         learned = CrossEncoder.from_pretrained(None if name == _LEARNED else name)
         return learned if threshold is None else learned.with_threshold(threshold)
     if name in _ASKING:
-        return _open_asking(name, threshold, engine)
+        return _open_asking(name, threshold, engine, folders)
     if name not in _SIMPLE:
         raise UsageError(f"no scope classifier is called {name!r}, nor is that a folder of one: use {', '.join(NAMES)}")
     module, attribute = _SIMPLE[name].split(":")
@@ -51,10 +55,12 @@ def open_scope(
     return classifier() if threshold is None else classifier(threshold)  # type: ignore[call-arg]
 
 
-def _open_asking(name: str, threshold: float | None, engine: Callable[[], Engine] | None) -> ScopeClassifier:
+def _open_asking(
+    name: str, threshold: float | None, engine: Callable[[], Engine] | None, folders: Sequence[Path]
+) -> ScopeClassifier:
     if engine is None:
         raise UsageError(f"the scope classifier {name!r} asks a language model, and there is none here")
     from scr.scope.llm import CascadeClassifier, LanguageModelClassifier
 
-    judge = LanguageModelClassifier(engine)
+    judge = LanguageModelClassifier(engine, folders=folders)
     return judge if name == "llm" else CascadeClassifier(open_scope(_LEARNED, threshold), judge)

@@ -36,7 +36,7 @@ def test_templates_of_ones_own_are_used_by_every_method_that_has_one(encoder: En
     [
         ("eren", "{{ query", "eren.jinja, line 1 cannot be used"),
         ("eren", "{{ nothing }}", "eren.jinja cannot be used: 'nothing' is undefined"),
-        ("scr-2025", "{{ query }}", "does not show the question and every fact"),
+        ("scr-2025", "{{ query }}", "does not show the fact '"),
         ("ike", "One.\n\nPrompt: {{ query }} {{ facts }}", "every demonstration is a paragraph of its own"),
     ],
 )
