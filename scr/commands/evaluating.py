@@ -19,7 +19,7 @@ from scr.errors import MissingExtra, UsageError
 if TYPE_CHECKING:
     from scr.engines import Engine
     from scr.evaluation.datasets import Loaded
-    from scr.evaluation.evaluate import Model
+    from scr.evaluation.plan import Model
     from scr.evaluation.results import Results, Row
 
 _SHOWN = ("reliability", "generalization", "portability", "locality_preservation", "locality_correctness")
@@ -135,7 +135,8 @@ def eval_(
     if find_spec("matplotlib") is None:
         raise MissingExtra("eval", "The report at the end")
     from scr.encoder import open_encoder
-    from scr.evaluation.evaluate import Plan, evaluate
+    from scr.evaluation.evaluate import evaluate
+    from scr.evaluation.plan import Plan
     from scr.evaluation.report import write_report
     from scr.evaluation.settings import Settings
     from scr.progress import bar
@@ -246,7 +247,7 @@ def _models(given: list[str] | None, base_url: str | None, api_key: str | None) 
 
 
 def _model(name: str | None, base_url: str | None, api_key: str | None) -> Model:
-    from scr.evaluation.evaluate import Model
+    from scr.evaluation.plan import Model
 
     def opened() -> Engine:
         from scr.engines.openai import OpenAIEngine

@@ -14,8 +14,8 @@ from scr.errors import UsageError
 
 if TYPE_CHECKING:
     from scr.evaluation.datasets import Loaded
-    from scr.evaluation.evaluate import Model
     from scr.evaluation.judging import Judged
+    from scr.evaluation.plan import Model
 
 _MEANT = {
     "compare": ("runs",),

@@ -1,11 +1,9 @@
-"""One row of the table: a method's edits applied, every question asked, a file per case."""
+"""One row of the table: a method's edits applied, and every question asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
 from typing import TypeVar
 
 from scr.editors import Asked, Edited, Editor, Prepared
@@ -16,10 +14,10 @@ from scr.engines.scoring import Scorer
 from scr.errors import EngineError
 from scr.evaluation.cases import Case, Question
 from scr.evaluation.forced import forced, wanted
-from scr.evaluation.metrics import contains, exact_match, ngram_entropy, preserved
-from scr.evaluation.results import After, Answered, CaseResult, Forced
+from scr.evaluation.metrics import ngram_entropy
+from scr.evaluation.recording import OpenCase, Recorder, Slot
+from scr.evaluation.results import Forced
 from scr.evaluation.settings import Settings
-from scr.lines import as_json
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -62,39 +60,13 @@ def _halved(work: Callable[[Sequence[_T]], list[_U]], some: Sequence[_T], engine
     return _halved(work, some[:half], engine) + _halved(work, some[half:], engine)
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A question that waits for its answer.
-
-    Attributes:
-        case: its place in the row.
-        question: its place in the case.
-        after: whether it is asked right after the record's own edit.
-        prepared: what the model is given.
-        forced: probabilities of its right answer.
-        refusal: why the method could not prepare it; the model is not asked then.
-    """
-
-    case: int
-    question: int
-    after: bool
-    prepared: Prepared
-    forced: Forced | None = None
-    refusal: EngineError | None = None
-
-
-_NO_ANSWER = Completion("", "error", 0, 0)
-
-
 class RowRunner:
     """Runs one method over the cases of a data set.
 
     Args:
         settings: of the run.
         cases: of the data set.
-        flaws: rules of the lint that a question breaks, by case id and the question's place.
-        bare: the unmodified model's answers, by question; None for the row that makes them.
-        folder: for the cases' files.
+        recorder: keeps what was answered.
         progress: told how many questions are done.
     """
 
@@ -102,17 +74,14 @@ class RowRunner:
         self,
         settings: Settings,
         cases: Sequence[Case],
-        flaws: Mapping[tuple[str, int], tuple[str, ...]],
-        bare: Mapping[str, str] | None,
-        folder: Path,
+        recorder: Recorder,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._settings, self._cases, self._flaws, self._bare = settings, cases, flaws, bare
-        self._folder, self._progress = folder, progress
+        self._settings, self._cases, self._recorder, self._progress = settings, cases, recorder, progress
         self._asks = settings.asked(len(cases))
         self._failures: list[EngineError] = []
-        self._refused: dict[int, _Open] = {}
-        self._any_answer = any(self._path(place).exists() for place in self._asks)
+        self._refused: dict[int, OpenCase] = {}
+        self._any_answer = any(self._recorder.has(place) for place in self._asks)
         self._any_forced = self._any_answer
         self._watch: Callable[[Edited], None] | None = None
 
@@ -131,13 +100,12 @@ class RowRunner:
             EditError: an edit cannot be applied.
             EngineError: questions failed, and no others are asked then; every case without a failed one is kept.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._watch = watch
         every = range(len(self._cases))
         groups = [every[start : start + edits] for start in range(0, len(every), edits)]
         pending = []
         for group in groups:
-            if all(self._path(place).exists() for place in self._asked_of(group)):
+            if all(self._recorder.has(place) for place in self._asked_of(group)):
                 self._progress(sum(len(self._cases[place].questions) for place in self._asked_of(group)))
             else:
                 pending.append(group)
@@ -146,7 +114,7 @@ class RowRunner:
                 self._gather(editor, streams)
         if self._any_answer:
             for place, case in self._refused.items():
-                self._write(place, case)
+                self._recorder.write(place, case)
         elif self._refused and not self._failures:
             first = next(one for case in self._refused.values() for _, one in case.said.values())
             raise EngineError(f"no question of {editor.traits.name} got an answer, the first one so: {first}")
@@ -158,7 +126,7 @@ class RowRunner:
 
     def _gather(self, editor: Editor, groups: Sequence[range]) -> None:
         """Ask what the groups have to be asked, and write each case as it is complete."""
-        open_cases: dict[int, _Open] = {}
+        open_cases: dict[int, OpenCase] = {}
         for slot, outcome in self._answers(editor, groups, open_cases):
             self._progress(not slot.after)
             case = open_cases[slot.case]
@@ -173,10 +141,10 @@ class RowRunner:
                 if case.refused and not case.failed:
                     self._refused[slot.case] = case  # written when it is sure that others are answered
                 elif not case.failed:
-                    self._write(slot.case, case)
+                    self._recorder.write(slot.case, case)
 
     def _answers(
-        self, editor: Editor, groups: Sequence[range], open_cases: dict[int, _Open]
+        self, editor: Editor, groups: Sequence[range], open_cases: dict[int, OpenCase]
     ) -> Iterator[tuple[Slot, Outcome | None]]:
         """Each question with what became of it; None where the engine failed at it."""
         if editor.traits.changes_weights:
@@ -212,7 +180,7 @@ class RowRunner:
         yield from unasked
 
     def _steps(
-        self, editor: Editor, group: range, open_cases: dict[int, _Open]
+        self, editor: Editor, group: range, open_cases: dict[int, OpenCase]
     ) -> Iterator[tuple[Edited, Iterator[Slot]]]:
         """States of the edited model, each with what is to be asked of it."""
         first, *others = [self._cases[place].edits for place in group]
@@ -220,7 +188,7 @@ class RowRunner:
         with editor.apply([*first, *together]) as edited:
             for place in self._asked_of(group):
                 count = len(self._cases[place].questions) * (2 if self._settings.one_by_one else 1)
-                open_cases[place] = _Open(count)
+                open_cases[place] = OpenCase(count)
             if self._settings.one_by_one:
                 for place in group:
                     if place != group[0]:
@@ -292,73 +260,3 @@ class RowRunner:
             return None
         texts = zip(case.generations, said, strict=True)
         return ngram_entropy([f"{prompt} {completion.text.strip()}" for prompt, completion in texts])
-
-    def _write(self, place: int, case: _Open) -> None:
-        questions = self._cases[place].questions
-        answered = tuple(self._answered(place, number, question, case) for number, question in enumerate(questions))
-        facts = tuple(edit.fact for edit in self._cases[place].edits)
-        result = CaseResult(self._cases[place].id, facts, answered, case.seconds, case.fluency, case.peak_bytes)
-        path = self._path(place)
-        # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.
-        aside = path.with_suffix(".part")
-        aside.write_text(as_json(result.to_json()) + "\n", encoding="utf-8")
-        aside.replace(path)
-
-    def _answered(self, place: int, number: int, question: Question, case: _Open) -> Answered:
-        slot, outcome = case.said[number, False]
-        completion = _NO_ANSWER if isinstance(outcome, EngineError) else outcome
-        bare = completion.text if self._bare is None else self._bare[question.prompt]
-        after = case.said.get((number, True))
-        verdict = self._verdict(question, outcome, bare)
-        untouched = slot.prepared.prompt == self._settings.prompt(question.prompt)
-        return Answered(
-            prompt=question.prompt,
-            kind=question.kind,
-            sub=question.sub,
-            answers=question.answers,
-            answer=completion.text,
-            bare=bare,
-            shown=slot.prepared.shown,
-            considered=slot.prepared.considered,
-            given=None if untouched else slot.prepared.prompt,
-            calls=slot.prepared.calls + 1,
-            exact=verdict.exact,
-            contains=verdict.contains,
-            preserved=verdict.preserved,
-            finish_reason=completion.finish_reason,
-            flaws=self._flaws.get((self._cases[place].id, number), ()),
-            after=self._verdict(question, after[1], bare) if after else None,
-            forced=slot.forced,
-            error=str(outcome) if isinstance(outcome, EngineError) else None,
-        )
-
-    def _verdict(self, question: Question, outcome: Outcome, bare: str) -> After:
-        right = question.answers
-        if isinstance(outcome, EngineError):
-            return After("", False if right else None, False if right else None, None if question.in_scope else False)
-        answer = outcome.text
-        return After(
-            answer,
-            exact_match(answer, right) if right else None,
-            contains(answer, right) if right else None,
-            None if question.in_scope else preserved(answer, bare),
-        )
-
-    def _path(self, place: int) -> Path:
-        return self._folder / f"{self._cases[place].id}.json"
-
-
-class _Open:
-    """A case whose answers are not all there yet."""
-
-    def __init__(self, missing: int) -> None:
-        self.missing = missing
-        self.failed = False
-        self.seconds = 0.0
-        self.fluency: float | None = None
-        self.peak_bytes: int | None = None
-        self.said: dict[tuple[int, bool], tuple[Slot, Outcome]] = {}
-
-    @property
-    def refused(self) -> bool:
-        return any(isinstance(outcome, EngineError) for _, outcome in self.said.values())

@@ -18,7 +18,8 @@ from scr.engines import Completion, Outcome, Prompt, Sampling
 from scr.errors import EngineUnavailable, UsageError
 from scr.evaluation import settings
 from scr.evaluation.datasets import load
-from scr.evaluation.evaluate import Model, Plan, evaluate
+from scr.evaluation.evaluate import evaluate
+from scr.evaluation.plan import Model, Plan
 from scr.evaluation.results import Results, RowKey, read_cases
 from scr.evaluation.settings import Settings
 

@@ -12,6 +12,7 @@ from scr.editors.registry import Workbench, open_editor
 from scr.encoder import Encoder
 from scr.engines import Completion, Engine, Outcome, Prompt, Sampling
 from scr.errors import EngineError, EngineUnavailable
+from scr.evaluation.recording import Recorder
 from scr.evaluation.remembered import Remembered
 from scr.evaluation.results import CaseResult, RowKey, read_cases
 from scr.evaluation.runner import RowRunner
@@ -32,7 +33,8 @@ def run_row(
     if method != "bare":
         before = run_row(engine, encoder, run, "bare", edits, **settings)
         bare = {one.prompt: one.answer for case in before for one in case.answered}
-    runner = RowRunner(Settings(**settings), cases(), FLAWS, bare, key.folder(run))
+    chosen = Settings(**settings)
+    runner = RowRunner(chosen, cases(), Recorder(chosen, cases(), FLAWS, bare, key.folder(run)))
     runner.run(open_editor(method, Workbench(engine, lambda: encoder)), edits)
     return list(read_cases(run, key))
 
