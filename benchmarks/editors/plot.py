@@ -13,7 +13,7 @@ _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 
 
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Write the picture.
+    """Write the picture of the methods that were measured at several lengths.
 
     Args:
         rows: by method and length, as ``run.py`` writes them.
@@ -25,9 +25,13 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     from matplotlib import pyplot, ticker
 
     shown = [f"{figure}_said" for figure in FIGURES.values()]
+    lines = {method: by_length for method, by_length in rows.items() if len(by_length) > 1} or rows
+    called = [method.partition(":")[0] for method in lines]
     figure, axes = pyplot.subplots(1, len(shown) + 1, figsize=(13, 3.4))
-    for place, (method, by_length) in enumerate(rows.items()):
-        style = {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "label": method}
+    for place, (method, by_length) in enumerate(lines.items()):
+        # Settings are left out of the legend unless they tell two lines apart.
+        label = called[place] if called.count(called[place]) == 1 else method
+        style = {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "label": label}
         lengths = [int(length) for length in by_length]
         for axis, name in zip(axes, shown, strict=False):
             axis.plot(lengths, [by_length[str(length)][name]["value"] for length in lengths], **style)
