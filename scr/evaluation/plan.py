@@ -104,7 +104,11 @@ def check_run(run: Path, plan: Plan) -> None:
 
 
 def check_source(run: Path, model: Model, name: str) -> None:
-    """Refuse another model of a name that the run has answers of: they would be taken for this one's."""
+    """Refuse another model of a name that the run has answers of: they would be taken for this one's.
+
+    Raises:
+        UsageError: it has such answers.
+    """
     folder = Path(model.name).expanduser().absolute() if model.name else None
     own = folder and folder.is_dir() and not folder.is_relative_to(cache_folder())  # the model that ships lies there
     source = str(folder) if own else name
@@ -116,7 +120,12 @@ def check_source(run: Path, model: Model, name: str) -> None:
 
 
 def opened(plan: Plan, model: Model) -> Engine:
-    """A model's engine, with which every method has been opened once: what is wrong is said before any work."""
+    """A model's engine, with which every method has been opened once: what is wrong is said before any work.
+
+    Raises:
+        UsageError: a method, its option or its template is wrong.
+        ScrError: the model or a classifier cannot be opened.
+    """
     engine = model.open()
     try:
         for method in plan.every_method:
