@@ -71,6 +71,18 @@ def test_other_records_of_one_name_are_refused(mine: Path, old: str, new: str) -
     assert asked.asked == []
 
 
+@pytest.mark.parametrize("method", ["scr:llm", "scr:cascade"])
+def test_a_question_to_the_model_that_cannot_be_used_is_said_before_any_work(method: str, mine: Path) -> None:
+    prompts = mine.parent / "prompts"
+    prompts.mkdir()
+    (prompts / "chat.jinja").write_text("{% for fact in facts %}{{ fact.text }} {% endfor %}{{ query }}")
+    (prompts / "scope.jinja").write_text("{{ query")
+    asked = Echo()
+    with pytest.raises(UsageError, match=r"scope\.jinja, line 1 cannot be used"):
+        run(mine.parent / "run", mine, engine=asked, methods=[method], prompts=prompts)
+    assert asked.asked == []
+
+
 def test_data_sets_of_one_folder_are_refused(mine: Path) -> None:
     with pytest.raises(UsageError, match="two data sets are called a-b"):
         run(mine.parent / "run", f"a b={mine}", f"a-b={mine}")
