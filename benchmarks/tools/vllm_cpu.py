@@ -164,8 +164,12 @@ def server_command(python: Path, model: Path, port: int, options: Sequence[str])
 
 
 def server_environment() -> dict[str, str]:
-    """Environment variables of the server: no network, no statistics, 1 GiB for keys and values."""
-    defaults = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    """Environment variables of the server: no network, no statistics, 1 GiB for keys and values, every core.
+
+    Left to itself vLLM computes on all cores but one, which its scheduler's process keeps busy by waiting: of two cores
+    one is lost. With both SmolLM2-135M answers 64 requests at a time 1.75 times as fast.
+    """
+    defaults = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
     return defaults | os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 
