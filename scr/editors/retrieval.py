@@ -96,7 +96,11 @@ class Stored:
 
 
 class Scr:
-    """This project: the scope decision over retrieved facts. Its option is the scope classifier: ``scr:cosine``."""
+    """This project: the scope decision over retrieved facts.
+
+    Its option is the scope classifier, its threshold or both: ``scr:cosine``, ``scr:threshold=0.2``,
+    ``scr:cosine;threshold=0.7``.
+    """
 
     traits: ClassVar[Traits] = Traits("scr", "context", "this project, after He, Song and Sun 2025 and SERAC")
 
@@ -109,16 +113,34 @@ class Scr:
         from scr.scope.llm import CascadeClassifier, LanguageModelClassifier
         from scr.scope.opening import open_scope
 
-        if option not in (LanguageModelClassifier.name, CascadeClassifier.name):
-            return cls(bench, open_scope(option or None), bench.k)
+        name, threshold = _scope_and_threshold(option)
+        if name not in (LanguageModelClassifier.name, CascadeClassifier.name):
+            return cls(bench, open_scope(name or None, threshold), bench.k)
         folders = bench.context.folders
         judge = Tallied(open_scope(LanguageModelClassifier.name, engine=lambda: bench.engine, folders=folders))
-        scope = judge if option == LanguageModelClassifier.name else CascadeClassifier(open_scope(), judge)
-        return cls(bench, scope, bench.k, judge)
+        if name == CascadeClassifier.name:
+            return cls(bench, CascadeClassifier(open_scope(threshold=threshold), judge), bench.k, judge)
+        if threshold is not None:
+            raise UsageError(f"scr:{option} takes no threshold, as the model answers yes or no: write scr:{name}")
+        return cls(bench, judge, bench.k, judge)
 
     def apply(self, edits: Sequence[Edit]) -> Stored:
         """A store with these edits in it."""
         return Stored.holding(edits, self._bench, self._scope, self._k, self._tally)
+
+
+def _scope_and_threshold(option: str) -> tuple[str, float | None]:
+    """The parts of ``SCOPE;threshold=P``, of which either may be left out."""
+    name, found, value = option.rpartition("threshold=")
+    if not found or (name and not name.endswith(";")):
+        return option, None
+    try:
+        threshold = float(value)
+    except ValueError:
+        threshold = -1.0
+    if not 0.0 <= threshold <= 1.0:
+        raise UsageError(f"scr:{option} is unknown: a threshold is a number from 0 to 1, such as scr:threshold=0.2")
+    return name.removesuffix(";"), threshold
 
 
 class Tallied:

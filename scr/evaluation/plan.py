@@ -200,7 +200,8 @@ def _check_inputs(run: Path, plan: Plan) -> None:
     if plan.encoder_name and (folder := Path(plan.encoder_name).expanduser()).is_dir():
         check_contents(run, "encoder", folder)
     for method in plan.every_method:
-        named = [method.partition(":")[2], *_options(method).values(), _corpus(method) or ""]
+        option = method.partition(":")[2]
+        named = [option, *option.split(";"), *_options(method).values(), _corpus(method) or ""]
         for number, path in enumerate(dict.fromkeys(path for one in named if (path := _input(one)))):
             check_contents(run, f"{method} {number}", path, "*", f"cases/*/*/{slug(method)}")
 

@@ -121,13 +121,14 @@ def test_a_classifier_whose_folder_has_changed_is_refused(scr: Scr, questions: P
     shutil.copytree(SHIPPED, own)
     with StandIn().running() as server:
         command = ("eval", "--dataset", questions, "--base-url", server.url, "-o", run, "--timed", 0)
-        assert scr(*command, "--method", f"scr:{own}").status == 0
+        assert scr(*command, "--method", f"scr:{own},scr:{own};threshold=0.7").status == 0
         config = (own / "config.json").read_text()
         (own / "config.json").write_text(json.dumps({**json.loads(config), "threshold": 0.999}))
         asked = len(server.asked)
-        refused = scr(*command, "--method", f"scr,scr:{own}")
-        assert (refused.status, len(server.asked)) == (2, asked)
-        assert f"has answers made with other contents of {own}: choose another -o" in refused.err
+        for method in (f"scr:{own}", f"scr:{own};threshold=0.7"):
+            refused = scr(*command, "--method", f"scr,{method}")
+            assert (refused.status, len(server.asked)) == (2, asked)
+            assert f"has answers made with other contents of {own}: choose another -o" in refused.err
         assert scr(*command, "--method", "rag").status == 0, "other methods do not depend on it"
         (own / "config.json").write_text(config)
         assert scr(*command, "--method", f"scr:{own}").status == 0

@@ -99,6 +99,42 @@ def test_rag_shows_the_nearest_always(encoder: Encoder) -> None:
     assert len(prepared("rag", encoder, [chat(OTHER)])[0].shown) == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [
+        ("scr:threshold=0", 2),
+        ("scr:threshold=1", 0),
+        ("scr:cosine;threshold=0", 2),
+        ("scr:cosine;threshold=1.0", 0),
+    ],
+)
+def test_a_threshold_of_its_own_decides_what_is_shown(method: str, shown: int, encoder: Encoder) -> None:
+    (one,) = prepared(method, encoder, [chat(QUESTION)], Scripted(lambda _: "no"))
+    assert len(one.shown) == shown
+    assert {weighed.threshold for weighed in one.considered} == {float(shown == 0)}
+
+
+def test_a_cascade_takes_the_threshold_of_its_classifier(encoder: Encoder) -> None:
+    (one,) = prepared("scr:cascade;threshold=0.75", encoder, [chat(QUESTION)], Scripted(lambda _: "no"))
+    assert {weighed.threshold for weighed in one.considered} == {0.75}
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("threshold=2", "a threshold is a number from 0 to 1"),
+        ("cosine;threshold=nan", "a threshold is a number from 0 to 1"),
+        ("cosine;threshold=", "a threshold is a number from 0 to 1"),
+        ("llm;threshold=0.5", "the model answers yes or no: write scr:llm"),
+        ("cosinethreshold=0.5", "no scope classifier is called 'cosinethreshold=0.5'"),
+        ("threshold=0.5;cosine", "a threshold is a number from 0 to 1"),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_refused(option: str, said: str, encoder: Encoder) -> None:
+    with pytest.raises(UsageError, match=said):
+        open_editor(f"scr:{option}", Workbench(Scripted(), lambda: encoder))
+
+
 def test_in_context_editing_shows_its_record_in_scope_or_not(encoder: Encoder) -> None:
     (one,) = prepared("ike", encoder, [QUESTION], in_scope=False)
     assert one.shown == (NORVANIA.fact,)
