@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", help="of the server; in bfloat16 an answer depends on its batch")
     given = parser.parse_args()
     options = ["--dtype", given.dtype, "--max-num-seqs", "64", "--max-model-len", "4096"]
-    with vllm_cpu.running(given.model, options) as server:
+    with vllm_cpu.running(given.model, options, variables=vllm_cpu.EVERY_CORE) as server:
         for dataset in given.datasets.split(","):
             evaluate(given, dataset, server)
 

