@@ -159,9 +159,10 @@ def eval_(
     if json_:
         say_json(results.to_json())
         return
+    width = max((len(row.method) for row in results.rows), default=0)
     for row in results.rows:
         if row.split == "clean":
-            _say_row(row)
+            _say_row(row, width)
     note(f"written: {written[0]} and {written[1].name}, with every answer to look at")
 
 
@@ -215,14 +216,14 @@ def _say_errors(results: Results) -> None:
             note(f"{where}: questions without an answer, which count as wrong: {row.errors:,}, the first: {why}")
 
 
-def _say_row(row: Row) -> None:
+def _say_row(row: Row, width: int) -> None:
     where = f"{row.dataset} · {Path(row.model).name} · {row.edits} edits"
     figures = [
         f"{name} {figure.value:.3f}"
         for name in _SHOWN
         if (figure := row.scores.get(name, {}).get("exact" if name == "locality_preservation" else "contains"))
     ]
-    say(f"{styled(row.method.ljust(16), bold=True)} {'  '.join(figures)}  {dim(where)}")
+    say(f"{styled(row.method.ljust(width), bold=True)}  {'  '.join(figures)}  {dim(where)}")
 
 
 def _several(given: list[str] | None) -> list[str]:

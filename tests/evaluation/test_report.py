@@ -57,6 +57,12 @@ def test_it_writes_both_reports_and_every_plot(run: Path, written: list[Path]) -
     assert not list(run.glob(".*partial"))
 
 
+def test_a_table_shows_less_than_as_it_is_but_begins_no_tag() -> None:
+    lines = table(["p"], [["<0.001*"], ["1 < 2"], ["<b>"], ["</b>"], ["<!-- -->"], ["<?x?>"]]).splitlines()[2:]
+    shown = [line.strip("| ") for line in lines]
+    assert shown == ["<0.001*", "1 < 2", "&lt;b>", "&lt;/b>", "&lt;!-- -->", "&lt;?x?>"]
+
+
 def test_questions_without_an_answer_are_listed_in_both_reports() -> None:
     said = Unanswered("river-towns", "tiny-135m", "scr", 100, "c7", 2, "the prompt is <too> long")
     other = replace(said, case="c9", error="the prompt is longer still")

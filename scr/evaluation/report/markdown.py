@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
@@ -195,4 +196,5 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[str]], numbers: bool = 
 
 def _inline(text: str) -> str:
     """A name on one line, in which nothing is taken for HTML or for code."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("`", "'")
+    line = " ".join(text.split()).replace("&", "&amp;").replace("`", "'")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)  # what no tag can begin with stays: p <0.001 is read in terminals
