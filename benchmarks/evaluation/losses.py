@@ -8,21 +8,25 @@ so that each question that it answers and the method does not has one of these r
 - `among_others`: it was shown beside others.
 - `otherwise`: it was shown alone (in other words, or the answer changed with its batch).
 
-`gained` are those that the method answers and the oracle does not. Clean questions; contained answers.
+`gained` are those that the method answers and the oracle does not. `reachable` is each dimension's score if the own
+fact were shown alone wherever `scr:cosine` weighed it, which is wherever it was retrieved: what a perfect decision
+would make of it, beside the oracle's. Clean questions; contained answers.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 
 from benchmarks.common import write_result
 from scr.evaluation.results import Answered, Results, RowKey, read_cases
 
 _OUT = Path(__file__).parent / "results" / "losses.json"
 _METHODS = "scr,scr:cosine,scr:cascade,rag:1,rag"
+_RETRIEVED = "scr:cosine"
 
 
 def main() -> None:
@@ -34,7 +38,8 @@ def main() -> None:
     given = parser.parse_args()
     runs = sorted(path.parent for path in given.runs.glob("*/results.json"))
     counted = {run.name: counts(run, given.methods.split(",")) for run in runs}
-    write_result(given.out, {"methods": given.methods}, counted)
+    found = {run.name: reachable(run) for run in runs}
+    write_result(given.out, {"methods": given.methods}, {"lost": counted, "reachable": found})
 
 
 def counts(run: Path, methods: list[str]) -> dict[str, dict[str, dict[str, int]]]:
@@ -46,17 +51,42 @@ def counts(run: Path, methods: list[str]) -> dict[str, dict[str, dict[str, int]]
 def by_kind(run: Path, key: RowKey, oracle: RowKey) -> dict[str, dict[str, int]]:
     """Questions by kind and reason."""
     kinds: dict[str, Counter[str]] = {}
-    for own, mine, best in paired(run, key, oracle):
+    for own, mine, best in (one for record in paired(run, key, oracle) for one in record):
         kinds.setdefault(": ".join(filter(None, (mine.kind, mine.sub))), Counter()).update([reason(own, mine, best)])
     return {kind: dict(sorted(reasons.items())) for kind, reasons in sorted(kinds.items())}
 
 
-def paired(run: Path, key: RowKey, oracle: RowKey) -> Iterator[tuple[frozenset[str], Answered, Answered]]:
-    """Each clean question in scope, as both answered it, with the record's own facts."""
+def reachable(run: Path) -> dict[str, dict[str, float]]:
+    """The mean over records, each a mean over kinds of questions, by dimension."""
+    keys = {row.method: row.key for row in Results.read(run).rows}
+    if _RETRIEVED not in keys:
+        return {}
+    scores: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for record in paired(run, keys[_RETRIEVED], keys["oracle"]):
+        kinds: defaultdict[str, defaultdict[str, list[tuple[bool, bool]]]] = defaultdict(lambda: defaultdict(list))
+        for own, mine, best in record:
+            kinds[mine.kind][mine.sub].append((bool(best.contains and own & _weighed(mine)), bool(best.contains)))
+        for kind, subs in kinds.items():
+            means = [[mean(side) for side in zip(*several, strict=True)] for several in subs.values()]
+            scores[kind].append((mean(found for found, _ in means), mean(best for _, best in means)))
+    return {
+        kind: {
+            "found": round(mean(found for found, _ in several), 3),
+            "oracle": round(mean(one for _, one in several), 3),
+        }
+        for kind, several in scores.items()
+    }
+
+
+def paired(run: Path, key: RowKey, oracle: RowKey) -> Iterator[list[tuple[frozenset[str], Answered, Answered]]]:
+    """Each record's clean questions in scope, as both answered them, with the record's own facts."""
     for case, right in zip(read_cases(run, key), read_cases(run, oracle), strict=True):
-        for mine, best in zip(case.answered, right.answered, strict=True):
-            if mine.in_scope and not mine.flaws:
-                yield frozenset(case.facts), mine, best
+        both = zip(case.answered, right.answered, strict=True)
+        yield [(frozenset(case.facts), mine, best) for mine, best in both if mine.in_scope and not mine.flaws]
+
+
+def _weighed(answered: Answered) -> set[str]:
+    return {one.fact for one in answered.considered}
 
 
 def reason(own: frozenset[str], mine: Answered, best: Answered) -> str:
@@ -65,7 +95,7 @@ def reason(own: frozenset[str], mine: Answered, best: Answered) -> str:
         return "both" if mine.contains else "neither"
     if mine.contains:
         return "gained"
-    if not own & {weighed.fact for weighed in mine.considered}:
+    if not own & _weighed(mine):
         return "not_found"
     if not own & {*mine.shown}:
         return "refused"
