@@ -131,16 +131,12 @@ class Scr:
 
 def _scope_and_threshold(option: str) -> tuple[str, float | None]:
     """The parts of ``SCOPE;threshold=P``, of which either may be left out."""
+    from scr.scope.opening import read_threshold
+
     name, found, value = option.rpartition("threshold=")
     if not found or (name and not name.endswith(";")):
         return option, None
-    try:
-        threshold = float(value)
-    except ValueError:
-        threshold = -1.0
-    if not 0.0 <= threshold <= 1.0:
-        raise UsageError(f"scr:{option} is unknown: a threshold is a number from 0 to 1, such as scr:threshold=0.2")
-    return name.removesuffix(";"), threshold
+    return name.removesuffix(";"), read_threshold(value, f"scr:{option}")
 
 
 class Tallied:

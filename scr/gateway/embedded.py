@@ -10,7 +10,7 @@ from scr.errors import UsageError
 from scr.facts import DEFAULT_NAMESPACE
 from scr.gateway.deciding import Decider
 from scr.gateway.editing import Editor, OnFailure
-from scr.scope.opening import open_scope
+from scr.scope.opening import open_scope, read_threshold
 from scr.store import FactStore
 
 
@@ -31,19 +31,9 @@ def open_editor() -> Editor:
     if on_failure not in get_args(OnFailure):
         raise UsageError(f"SCR_ON_FAILURE={on_failure!r} is unknown: set it to pass or refuse")
     namespace = os.environ.get("SCR_NAMESPACE", DEFAULT_NAMESPACE)
-    scope = open_scope(os.environ.get("SCR_SCOPE"), _threshold(os.environ.get("SCR_THRESHOLD")))
+    given = os.environ.get("SCR_THRESHOLD")
+    threshold = None if given is None else read_threshold(given, f"SCR_THRESHOLD={given!r}")
+    scope = open_scope(os.environ.get("SCR_SCOPE"), threshold)
     context = ContextBuilder()
     decider = Decider(FactStore.open(folder, namespace=namespace, make=False), scope)
     return Editor(decider, context, namespace=namespace, on_failure=cast(OnFailure, on_failure))
-
-
-def _threshold(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UsageError(f"SCR_THRESHOLD={text!r} is no number from 0 to 1: correct or unset it")
-    return value

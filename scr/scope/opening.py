@@ -55,6 +55,25 @@ def open_scope(
     return classifier() if threshold is None else classifier(threshold)  # type: ignore[call-arg]
 
 
+def read_threshold(text: str, given: str) -> float:
+    """A threshold that was given as text.
+
+    Args:
+        text: the number.
+        given: how it was given, for the message.
+
+    Raises:
+        UsageError: it is no number from 0 to 1.
+    """
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = -1.0
+    if not 0.0 <= threshold <= 1.0:
+        raise UsageError(f"{given}: the threshold is no number from 0 to 1, correct it or leave it out")
+    return threshold
+
+
 def _open_asking(
     name: str, threshold: float | None, engine: Callable[[], Engine] | None, folders: Sequence[Path]
 ) -> ScopeClassifier:

@@ -122,12 +122,12 @@ def test_a_cascade_takes_the_threshold_of_its_classifier(encoder: Encoder) -> No
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("threshold=2", "a threshold is a number from 0 to 1"),
-        ("cosine;threshold=nan", "a threshold is a number from 0 to 1"),
-        ("cosine;threshold=", "a threshold is a number from 0 to 1"),
+        ("threshold=2", "the threshold is no number from 0 to 1"),
+        ("cosine;threshold=nan", "the threshold is no number from 0 to 1"),
+        ("cosine;threshold=", "the threshold is no number from 0 to 1"),
         ("llm;threshold=0.5", "the model answers yes or no: write scr:llm"),
         ("cosinethreshold=0.5", "no scope classifier is called 'cosinethreshold=0.5'"),
-        ("threshold=0.5;cosine", "a threshold is a number from 0 to 1"),
+        ("threshold=0.5;cosine", "the threshold is no number from 0 to 1"),
     ],
 )
 def test_a_threshold_that_cannot_be_is_refused(option: str, said: str, encoder: Encoder) -> None:
