@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -144,16 +146,32 @@ def test_texts_are_compared_as_words() -> None:
     assert normalised("  The “Café”, isn't\nIT? ") == "the café isn t it"
 
 
-def test_the_time_is_linear() -> None:
-    """Sixteen times the cases in at most sixty-four times the time; a quadratic lint would take 256 times."""
+def test_the_work_is_linear() -> None:
+    """Eight times the cases in at most sixteen times the steps; a lint that compares all pairs would take 64 times.
 
-    def seconds(size: int) -> float:
+    Steps are bytecodes, as seconds on a busy machine say nothing.
+    """
+
+    def steps(size: int) -> int:
         cases = [case(f"{n}", f"Lake {n} lies in", "Peru", ask(f"Lake {n + 1} lies in", "Chad")) for n in range(size)]
-        began = time.perf_counter()
-        assert len(findings(cases)) == size - 1
-        return time.perf_counter() - began
+        count = 0
 
-    assert seconds(8_000) < 64 * max(seconds(500), 0.005)
+        def trace(frame: FrameType, event: str, _: object) -> Callable[..., object]:
+            nonlocal count
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            count += event == "opcode"
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            found = findings(cases)
+        finally:
+            sys.settrace(before)
+        assert len(found) == size - 1
+        return count
+
+    assert 0 < steps(800) < 16 * steps(100)
 
 
 @pytest.mark.skipif(SHARED is None, reason="the public data sets are not here")
