@@ -70,17 +70,22 @@ class OfMoments(Generic[Made]):
     def __init__(self, make: Callable[[torch.Tensor], Made]) -> None:
         """Take what makes it."""
         self._make = make
-        self._known: dict[int, tuple[bytes, Made]] = {}
+        self._known: dict[int, tuple[str, Made]] = {}
 
     def __call__(self, layer: int, moment: torch.Tensor) -> Made:
         """What was or is now made of a layer's moment [k, k]."""
-        import xxhash
-
-        digest = xxhash.xxh3_128_digest(moment.cpu().contiguous().numpy().data)
+        identity = digest(moment)
         known = self._known.get(layer)
-        if known is None or known[0] != digest:
-            known = self._known[layer] = digest, self._make(moment)
+        if known is None or known[0] != identity:
+            known = self._known[layer] = identity, self._make(moment)
         return known[1]
+
+
+def digest(matrix: torch.Tensor) -> str:
+    """Of every one of its numbers, 32 hexadecimal digits."""
+    import xxhash
+
+    return xxhash.xxh3_128_hexdigest(matrix.cpu().contiguous().numpy().data)
 
 
 def null_space(moment: torch.Tensor, threshold: float) -> torch.Tensor:

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from scr.assets import cache_folder
 from scr.editors import Traits
-from scr.editors.weights.algebra import OfMoments, null_space, solve
+from scr.editors.weights import cached
+from scr.editors.weights.algebra import OfMoments, digest, null_space, solve
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
 from scr.editors.weights.layers import chosen, layers_of
@@ -69,7 +71,7 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
     def __init__(self, engine: Engine, config: AlphaEditConfig | None = None) -> None:
         """See :class:`WeightEditor`."""
         super().__init__(engine, config)
-        self._bases = OfMoments(partial(null_space, threshold=self.config.threshold))
+        self._bases = OfMoments(partial(free_directions, threshold=self.config.threshold))
 
     def tensors(self) -> tuple[str, ...]:
         """The second matrices of the layers' MLPs."""
@@ -110,6 +112,20 @@ class AlphaEdit(WeightEditor[AlphaEditConfig]):
     def _layers(self) -> tuple[int, ...]:
         architecture = self.host.architecture
         return chosen(self.config.layers, layers_of(architecture).several, architecture)
+
+
+def free_directions(moment: torch.Tensor, threshold: float) -> torch.Tensor:
+    """The null space of a moment, see :func:`null_space`, from the cache: a layer of thousands takes minutes.
+
+    Raises:
+        StoreError: the cache cannot be written or read.
+    """
+    folder = cache_folder() / "null-spaces"
+    path = folder / f"{digest(moment)}-{moment.dtype}-{threshold!r}.safetensors"
+    with cached.writing(folder):
+        if not path.is_file():
+            cached.save(path, {"basis": null_space(moment, threshold)})
+    return cached.load(path)[0]["basis"].to(moment.device)
 
 
 def joined(kept: torch.Tensor | None, keys: torch.Tensor) -> torch.Tensor:

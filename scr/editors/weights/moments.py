@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scr import progress
 from scr.assets import cache_folder
+from scr.editors.weights import cached
 from scr.editors.weights.hooks import seen, still
 from scr.editors.weights.host import Host
 from scr.editors.weights.sequences import Row, batch_of
-from scr.errors import EditError, StoreError
+from scr.errors import EditError
 
 if TYPE_CHECKING:
     import torch
@@ -72,25 +73,15 @@ def moments(host: Host, layers: Sequence[int], config: MomentsConfig) -> dict[in
             f"windows of {config.length:,} tokens are more than the {longest:,} that {host.name} reads: "
             "lower the setting length"
         )
-    from filelock import FileLock
-    from safetensors import SafetensorError
-
     folder = cache_folder() / "moments" / fingerprint(host.network)
     text = _hash_of(path)
     read = f"{text}-{_hash_of_reading(host)}-{config.samples}x{config.length}-{config.dtype}"
     names = {layer: folder / f"{layer}-{read}.safetensors" for layer in layers}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
-            missing = {layer: name for layer, name in names.items() if not name.is_file()}
-            if missing:
-                _compute(host, path, missing, config)
-    except (OSError, SafetensorError) as error:  # the second where there is no room
-        raise StoreError(
-            f"cannot write the cache {folder} ({getattr(error, 'strerror', None) or error}): "
-            "make room there, or set SCR_CACHE"
-        ) from error
-    return {layer: _load(name)[0]["moment"].to(host.device) for layer, name in names.items()}
+    with cached.writing(folder):
+        missing = {layer: name for layer, name in names.items() if not name.is_file()}
+        if missing:
+            _compute(host, path, missing, config)
+    return {layer: cached.load(name)[0]["moment"].to(host.device) for layer, name in names.items()}
 
 
 def fingerprint(network: Any) -> str:
@@ -121,7 +112,7 @@ def _compute(host: Host, path: Path, names: Mapping[int, Path], config: MomentsC
             done += len(batch)
             advance(len(batch))
             if done // _BATCH % _SAVED_EVERY == 0:
-                _save(partial, {str(layer): total for layer, total in sums.items()}, done, count)
+                cached.save(partial, {str(layer): total for layer, total in sums.items()}, _numbers(done, count))
     if not count:
         raise EditError(f"{path} holds no text to take the model's usual keys from: give a longer one")
     if count < (inner := host.architecture.inner):  # E[k kᵀ] would say nothing of most directions
@@ -131,7 +122,7 @@ def _compute(host: Host, path: Path, names: Mapping[int, Path], config: MomentsC
         )
     kind = getattr(torch, config.dtype)
     for layer, name in names.items():
-        _save(name, {"moment": (sums[layer] / count).to(kind)}, done, count)
+        cached.save(name, {"moment": (sums[layer] / count).to(kind)}, _numbers(done, count))
     partial.unlink(missing_ok=True)
 
 
@@ -169,30 +160,13 @@ def _resume(partial: Path, layers: Sequence[int], inner: int, device: Any) -> tu
     import torch
 
     if partial.is_file():
-        tensors, numbers = _load(partial)
+        tensors, numbers = cached.load(partial)
         return {layer: tensors[str(layer)].to(device) for layer in layers}, numbers["windows"], numbers["keys"]
     return {layer: torch.zeros(inner, inner, dtype=torch.float64, device=device) for layer in layers}, 0, 0
 
 
-def _save(path: Path, tensors: Mapping[str, torch.Tensor], windows: int, keys: int) -> None:
-    """Write a file whole or not at all."""
-    from safetensors.torch import save_file
-
-    made = path.with_name(path.name + ".new")
-    numbers = {"windows": str(windows), "keys": str(keys)}
-    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, made, numbers)
-    made.replace(path)
-
-
-def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            numbers = {name: int(value) for name, value in file.metadata().items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, numbers  # noqa: SIM118 (no dictionary)
-    except SafetensorError as error:
-        raise StoreError(f"the file {path} is damaged ({error}): delete it, and it is made anew") from error
+def _numbers(windows: int, keys: int) -> dict[str, int]:
+    return {"windows": windows, "keys": keys}
 
 
 def _hash_of_reading(host: Host) -> str:
