@@ -50,7 +50,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 def lint(loaded: Sequence[Loaded], json_: bool) -> None:
     """List what is wrong with data sets."""
-    from scr.evaluation.lint import RULES, findings
+    from scr.evaluation.lint import RULES, counts, findings
 
     found = {one.name: findings(one.cases) for one in loaded}
     if json_:
@@ -62,9 +62,9 @@ def lint(loaded: Sequence[Loaded], json_: bool) -> None:
             prompt = prompts.get((finding.case, finding.question or 0), "")
             say(f"{one.name}\t{finding.case}\t{finding.severity}\t{finding.rule}\t{prompt}\t{dim(finding.detail)}")
         note(f"{one.name}: {len(one.cases):,} records, {len(prompts):,} questions")
-        for rule, (severity, meaning) in RULES.items():
-            if count := sum(finding.rule == rule for finding in found[one.name]):
-                note(f"  {count:6,}  {rule} ({severity}): {meaning}")
+        for rule, count in counts(one.cases, found[one.name]).items():
+            severity, meaning = RULES[rule]
+            note(f"  {count:6,}  {rule} ({severity}): {meaning}")
 
 
 def compare(given: Sequence[Path], json_: bool) -> None:

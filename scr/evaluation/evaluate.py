@@ -89,6 +89,8 @@ def _row(
     timer = _Timer(plan, key, loaded, timing) if plan.timed and bare is not None and not record["cost"] else None
     with progress(label, total) as advance:
         recorder = Recorder(plan.settings, loaded.cases, defects(loaded.cases, lint), bare, key.folder(run))
+        for place in asked:
+            recorder.look_again(place)
         runner = RowRunner(plan.settings, loaded.cases, recorder, advance)
         runner.run(open_editor(key.method, bench), key.edits, timer.watch if timer else None)
     if timer:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from scr.editors import Edit
 from scr.evaluation.cases import Case, Question
 from scr.evaluation.datasets.counterfact import GENERATION_PROMPT
 from scr.evaluation.datasets.hallueditbench import MULTIPLE_CHOICE
@@ -29,6 +30,10 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         "a locality question whose gold answer is the old answer of the edit, or that is the edit's own prompt",
     ),
     "conflicting-targets": ("defect", "several records edit one prompt to different targets"),
+    "conflicting-questions": (
+        "defect",
+        "records ask other questions of one subject, with one old answer, and edit it to different targets",
+    ),
     "answer-in-prompt": ("defect", "a right answer stands in the prompt, so that repeating it scores"),
     "unanswerable": ("defect", "no answer has a letter or a digit"),
     "no-rephrasing": ("defect", "the data set gives a prompt for free text as a rephrasing"),
@@ -106,20 +111,40 @@ class _Edits:
     Attributes:
         targets: by prompt, then by target, the first case that makes the edit; all normalised.
         cases: by prompt, the cases that edit it, in their order.
+        asked: by subject and old answer, the first case that edits a question's prompt to a target.
     """
 
     targets: Mapping[str, Mapping[str, str]]
     cases: Mapping[str, Sequence[str]]
+    asked: Mapping[_Known, Mapping[tuple[str, str], str]]
 
     @classmethod
     def of(cls, cases: Sequence[Case]) -> _Edits:
         targets: defaultdict[str, dict[str, str]] = defaultdict(dict)
         editing: defaultdict[str, list[str]] = defaultdict(list)
+        asked: defaultdict[_Known, dict[tuple[str, str], str]] = defaultdict(dict)
         for case in cases:
             for prompt, target in {(normalised(one.prompt), normalised(one.target)) for one in case.edits}:
                 targets[prompt].setdefault(target, case.id)
                 editing[prompt].append(case.id)
-        return cls(targets, editing)
+            for edit in case.edits:
+                if known := _known(edit):
+                    asked[known].setdefault((normalised(edit.prompt), normalised(edit.target)), case.id)
+        return cls(targets, editing, asked)
+
+
+_Known: TypeAlias = tuple[str, str]
+"""A subject and an answer before an edit, normalised."""
+
+
+def _known(edit: Edit) -> _Known | None:
+    """What tells that two questions ask the same in other words; None for an edit that does not say.
+
+    Prompts to be continued ("Henri Estienne originated from", "… took up work in") often share both by chance.
+    """
+    if not (edit.subject and edit.old and edit.prompt.rstrip().endswith(("?", "？"))):
+        return None
+    return normalised(edit.subject), normalised(edit.old)
 
 
 def _of_case(case: Case, edits: _Edits) -> Iterator[Finding]:
@@ -131,10 +156,23 @@ def _of_case(case: Case, edits: _Edits) -> Iterator[Finding]:
                 case.id, None, "conflicting-targets", f"{edit.prompt!r}: {edit.target!r} here, not in {named}"
             )
             return
+    for edit in case.edits:
+        if detail := _in_other_words(edit, edits):
+            yield Finding(case.id, None, "conflicting-questions", detail)
+            return
     for place, question in enumerate(case.questions):
         first = edits.cases.get(normalised(question.prompt), [case.id])[0]
         if question.kind == "reliability" and first != case.id:
             yield Finding(case.id, place, "repeated-prompt", f"first in {first}")
+
+
+def _in_other_words(edit: Edit, edits: _Edits) -> str:
+    known, own = _known(edit), (normalised(edit.prompt), normalised(edit.target))
+    others = edits.asked.get(known, {}) if known else {}
+    for (prompt, target), case in others.items():
+        if prompt != own[0] and target != own[1]:
+            return f"{edit.prompt!r}: {edit.target!r} here, but {target!r} in {case}, which asks {prompt!r}"
+    return ""
 
 
 def _of_question(case: Case, question: Question, edits: _Edits) -> Iterator[tuple[str, str]]:

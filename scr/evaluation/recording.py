@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scr.editors import Prepared
@@ -11,7 +11,7 @@ from scr.engines import Completion, Outcome
 from scr.errors import EngineError
 from scr.evaluation.cases import Case, Question
 from scr.evaluation.metrics import contains, exact_match, preserved
-from scr.evaluation.results import After, Answered, CaseResult, Forced
+from scr.evaluation.results import After, Answered, CaseResult, Forced, read_case
 from scr.evaluation.settings import Settings
 from scr.lines import as_json
 
@@ -91,7 +91,21 @@ class Recorder:
         questions = self._cases[place].questions
         answered = tuple(self._answered(place, number, question, case) for number, question in enumerate(questions))
         facts = tuple(edit.fact for edit in self._cases[place].edits)
-        result = CaseResult(self._cases[place].id, facts, answered, case.seconds, case.fluency, case.peak_bytes)
+        self._keep(
+            place, CaseResult(self._cases[place].id, facts, answered, case.seconds, case.fluency, case.peak_bytes)
+        )
+
+    def look_again(self, place: int) -> None:
+        """Give a case that is kept the flaws that the lint finds now, with rules of which it may know more."""
+        if not self.has(place):
+            return
+        kept = read_case(self._path(place))
+        flaws = [self._flaws.get((kept.case, number), ()) for number in range(len(kept.answered))]
+        if flaws != [one.flaws for one in kept.answered]:
+            answered = [replace(one, flaws=found) for one, found in zip(kept.answered, flaws, strict=True)]
+            self._keep(place, replace(kept, answered=tuple(answered)))
+
+    def _keep(self, place: int, result: CaseResult) -> None:
         path = self._path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.

@@ -299,20 +299,23 @@ def _row(record: Mapping[str, Any]) -> Row:
 
 
 def read_cases(run: Path, key: RowKey) -> Iterator[CaseResult]:
-    """The cases of a row, in the order of their names.
+    """The cases of a row, in the order of their names; see :func:`read_case`."""
+    return map(read_case, sorted(key.folder(run).glob("*.json")))
+
+
+def read_case(path: Path) -> CaseResult:
+    """The case that a file holds.
 
     Raises:
-        UsageError: the file of a case is damaged.
+        UsageError: it is damaged.
     """
-    for path in sorted(key.folder(run).glob("*.json")):
-        try:
-            case = CaseResult.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UsageError(
-                f"a case in {path.parent} is damaged: delete the file {path.name} and run the evaluation again, which "
-                "makes it anew"
-            ) from None
-        yield case
+    try:
+        return CaseResult.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(
+            f"a case in {path.parent} is damaged: delete the file {path.name} and run the evaluation again, which "
+            "makes it anew"
+        ) from None
 
 
 def slug(name: str) -> str:

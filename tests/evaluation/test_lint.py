@@ -81,6 +81,38 @@ def test_one_prompt_with_different_targets_spoils_all_questions_of_its_records()
     assert counts(cases, findings(cases)) == {"conflicting-targets": 3}
 
 
+def question(name: str, prompt: str, target: str, subject: str | None = "Nilo", old: str | None = "Danish") -> Case:
+    edit = Edit(f"{prompt} {target}.", prompt, target, subject, old)
+    return Case(name, (edit,), (Question(prompt, "reliability", "", (target,), old),))
+
+
+def test_two_questions_with_one_old_answer_spoil_their_records() -> None:
+    """As zsRE's records of one fact in other words do."""
+    cases = [
+        question("a", "What does Nilo speak?", "Welsh"),
+        question("b", "Which is nilo's language?", "Irish", "nilo", "danish"),
+        question("c", "What does Nilo talk?", "welsh"),
+    ]
+    assert found(*cases) == [(name, None, "conflicting-questions") for name in "abc"]
+    assert "'irish' in b, which asks 'which is nilo s language'" in findings(cases)[0].detail
+    assert counts(cases, findings(cases)) == {"conflicting-questions": 3}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        question("b", "Which is Imm's language?", "Irish", "Imm"),
+        question("b", "Which is Nilo's language?", "Irish", None),
+        question("b", "Which is Nilo's language?", "Irish", old=None),
+        question("b", "Where does Nilo live?", "Irish", old="Chad"),
+        question("b", "Which is Nilo's language?", "WELSH"),
+        question("b", "The language of Nilo is", "Irish"),  # to be gone on with: other relations share both by chance
+    ],
+)
+def test_questions_that_differ_otherwise_are_left_alone(other: Case) -> None:
+    assert found(question("a", "What does Nilo speak?", "Welsh"), other) == []
+
+
 def test_one_prompt_with_one_target_is_only_noticed() -> None:
     cases = [case("a", "Nilo speaks", "Welsh"), case("b", "Nilo speaks", "welsh")]
     assert found(*cases) == [("b", 0, "repeated-prompt")]
@@ -184,6 +216,7 @@ def test_the_work_is_linear() -> None:
         ("wiki_counterfact_test.json", "edited-relation", 8, 13),
         ("wiki_counterfact_test.json", "short-alias", 560, 680),
         ("zsre_test.json", "edited-relation", 170, 220),
+        ("zsre_test.json", "conflicting-questions", 450, 510),
     ],
 )
 def test_the_known_defects_of_public_data_are_found(file: str, rule: str, least: int, most: int) -> None:

@@ -19,6 +19,7 @@ from scr.errors import EngineUnavailable, UsageError
 from scr.evaluation import settings
 from scr.evaluation.datasets import load
 from scr.evaluation.evaluate import evaluate
+from scr.evaluation.lint import Finding
 from scr.evaluation.plan import Model, Plan
 from scr.evaluation.results import Results, RowKey, read_cases
 from scr.evaluation.settings import Settings
@@ -69,6 +70,25 @@ def test_other_records_of_one_name_are_refused(mine: Path, old: str, new: str) -
     mine.write_text(content, "utf-8")
     assert run(folder, mine, engine=asked).rows == first.rows
     assert asked.asked == []
+
+
+def test_cases_that_are_kept_have_the_flaws_that_are_found_now(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = mine.parent / "run"
+    run(folder, mine)
+    before, *_ = read_cases(folder, RowKey("mine", "echo", "bare", 3))
+    found = [Finding(before.case, 1, "contradicted", "by a rule that is new")]
+    monkeypatch.setattr("scr.evaluation.evaluate.findings", lambda _: found)
+    asked = Echo()
+    results = run(folder, mine, engine=asked)
+    assert asked.asked == []
+    after, *same = read_cases(folder, RowKey("mine", "echo", "bare", 3))
+    assert same
+    assert not any(one.flaws for case in same for one in case.answered)
+    assert [one.flaws for one in after.answered] == [
+        ("contradicted",) if n == 1 else () for n in range(len(after.answered))
+    ]
+    assert [replace(one, flaws=()) for one in after.answered] == [replace(one, flaws=()) for one in before.answered]
+    assert results.lint == {"mine": {"contradicted": 1}}
 
 
 @pytest.mark.parametrize("method", ["scr:llm", "scr:cascade"])
