@@ -19,7 +19,7 @@ from scr.evaluation.datasets import Loaded
 from scr.evaluation.environment import environment
 from scr.evaluation.lint import Finding, counts, defects, findings
 from scr.evaluation.plan import BASELINES, Model, Plan, check_plan, check_run, check_source, identity, opened
-from scr.evaluation.recording import Recorder
+from scr.evaluation.recording import Recorder, look_again
 from scr.evaluation.remembered import Remembered
 from scr.evaluation.results import CaseResult, Results, Row, RowKey, Split, Unanswered, read_cases, slug
 from scr.evaluation.runner import RowRunner
@@ -49,6 +49,11 @@ def evaluate(plan: Plan, run: Path, progress: Progress) -> Results:
             with closing(opened(plan, model)) as engine:
                 check_source(run, model, engine.model)
                 _with_model(plan, run, model, engine, lint, progress)
+        for loaded in plan.datasets:
+            flaws = defects(loaded.cases, lint[loaded.name])
+            for key in _keys(run):
+                if key.dataset == loaded.name:
+                    look_again(key.folder(run), flaws)
         return write_results(run, plan, lint)
 
 
@@ -89,8 +94,6 @@ def _row(
     timer = _Timer(plan, key, loaded, timing) if plan.timed and bare is not None and not record["cost"] else None
     with progress(label, total) as advance:
         recorder = Recorder(plan.settings, loaded.cases, defects(loaded.cases, lint), bare, key.folder(run))
-        for place in asked:
-            recorder.look_again(place)
         runner = RowRunner(plan.settings, loaded.cases, recorder, advance)
         runner.run(open_editor(key.method, bench), key.edits, timer.watch if timer else None)
     if timer:
@@ -152,9 +155,17 @@ def write_results(run: Path, plan: Plan, lint: dict[str, list[Finding]]) -> Resu
     return results
 
 
+def _row_files(run: Path) -> list[Path]:
+    return sorted(run.glob(f"cases/*/*/*/*{_ROW}"))
+
+
+def _keys(run: Path) -> list[RowKey]:
+    return [RowKey(**_row_record(path)["key"]) for path in _row_files(run)]
+
+
 def _rows(run: Path) -> Iterator[tuple[Row, list[Unanswered]]]:
     """Every row that the folder holds, raw and clean, with its questions that got no answer."""
-    for path in sorted(run.glob(f"cases/*/*/*/*{_ROW}")):
+    for path in _row_files(run):
         record = _row_record(path)
         key = RowKey(**record["key"])
         cases = list(read_cases(run, key))

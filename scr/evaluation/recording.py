@@ -91,27 +91,8 @@ class Recorder:
         questions = self._cases[place].questions
         answered = tuple(self._answered(place, number, question, case) for number, question in enumerate(questions))
         facts = tuple(edit.fact for edit in self._cases[place].edits)
-        self._keep(
-            place, CaseResult(self._cases[place].id, facts, answered, case.seconds, case.fluency, case.peak_bytes)
-        )
-
-    def look_again(self, place: int) -> None:
-        """Give a case that is kept the flaws that the lint finds now, with rules of which it may know more."""
-        if not self.has(place):
-            return
-        kept = read_case(self._path(place))
-        flaws = [self._flaws.get((kept.case, number), ()) for number in range(len(kept.answered))]
-        if flaws != [one.flaws for one in kept.answered]:
-            answered = [replace(one, flaws=found) for one, found in zip(kept.answered, flaws, strict=True)]
-            self._keep(place, replace(kept, answered=tuple(answered)))
-
-    def _keep(self, place: int, result: CaseResult) -> None:
-        path = self._path(place)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.
-        aside = path.with_suffix(".part")
-        aside.write_text(as_json(result.to_json()) + "\n", encoding="utf-8")
-        aside.replace(path)
+        result = CaseResult(self._cases[place].id, facts, answered, case.seconds, case.fluency, case.peak_bytes)
+        _keep(self._path(place), result)
 
     def _answered(self, place: int, number: int, question: Question, case: OpenCase) -> Answered:
         slot, outcome = case.said[number, False]
@@ -155,3 +136,30 @@ class Recorder:
 
     def _path(self, place: int) -> Path:
         return self._folder / f"{self._cases[place].id}.json"
+
+
+def look_again(folder: Path, flaws: Mapping[tuple[str, int], tuple[str, ...]]) -> None:
+    """Give the cases of a row the flaws that the lint finds now: it may know more rules than when they were kept.
+
+    Args:
+        folder: of the cases' files.
+        flaws: rules that a question breaks, by case id and the question's place.
+
+    Raises:
+        UsageError: the file of a case is damaged.
+    """
+    for path in folder.glob("*.json"):
+        kept = read_case(path)
+        found = [flaws.get((kept.case, number), ()) for number in range(len(kept.answered))]
+        if found != [one.flaws for one in kept.answered]:
+            answered = tuple(replace(one, flaws=rules) for one, rules in zip(kept.answered, found, strict=True))
+            _keep(path, replace(kept, answered=answered))
+
+
+def _keep(path: Path, result: CaseResult) -> None:
+    """Write a case whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside and renamed, so that a kill leaves no half of a file that would be taken for done.
+    aside = path.with_suffix(".part")
+    aside.write_text(as_json(result.to_json()) + "\n", encoding="utf-8")
+    aside.replace(path)
