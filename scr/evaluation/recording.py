@@ -148,7 +148,7 @@ def look_again(folder: Path, flaws: Mapping[tuple[str, int], tuple[str, ...]]) -
     Raises:
         UsageError: the file of a case is damaged.
     """
-    for path in folder.glob("*.json"):
+    for path in sorted(folder.glob("*.json")):
         kept = read_case(path)
         found = [flaws.get((kept.case, number), ()) for number in range(len(kept.answered))]
         if found != [one.flaws for one in kept.answered]:
