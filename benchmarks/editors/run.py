@@ -53,7 +53,7 @@ from benchmarks.editors.measure import (
 from benchmarks.editors.plot import plot
 from benchmarks.editors.shared import Kept, kept_targets, shared_targets
 from scr.editors import Edited, Editor
-from scr.errors import ScrError
+from scr.errors import ScrError, UsageError
 from scr.evaluation.cases import Case
 
 WHOLE = "whole"
@@ -188,7 +188,19 @@ def report_sequence(options: argparse.Namespace) -> dict[str, Any]:
             row |= {"perplexity": whole["perplexity"], "changed": round(largest, 4), "commit": whole["commit"]}
             found[str(length)] = row
         rows[row_of(method, options)] = dict(sorted(found.items(), key=lambda pair: int(pair[0])))
+    _refuse_unlike(rows, path, options.measure)
     return rows
+
+
+def _refuse_unlike(rows: dict[str, Any], path: Path, most: int) -> None:
+    """Refuse rows in one table of which other shares of a sequence were measured."""
+    for method, lengths in rows.items():
+        for length, row in lengths.items():
+            if row["n"] != min(int(length), most):
+                raise UsageError(
+                    f"{path} has {method} after {length} edits with {row['n']} of them measured: "
+                    "name that number with --measure, or another folder with --out"
+                )
 
 
 def _reached(method: str, options: argparse.Namespace) -> Iterator[tuple[int, Path, dict[str, Any]]]:

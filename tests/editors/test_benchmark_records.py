@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.editors import records, run
 from benchmarks.editors.measure import figures_of, write
+from scr.errors import UsageError
 
 _QUESTIONS = [
     {"figure": "efficacy", "prompt": "p", "new": -1.0, "old": -2.0, "answer": " Rome, and"},
@@ -125,3 +126,10 @@ def test_a_length_that_was_not_measured_here_stays_published(tmp_path: Path) -> 
     assert rows["rome"] == {"9": {"n": 9}}
     assert list(rows["ft-m"]) == ["2", "9"]
     assert (rows["ft-m"]["2"]["n"], rows["ft-m"]["2"]["changed"], rows["ft-m"]["2"]["commit"]) == (2, 0.5, "abc")
+
+
+def test_rows_that_measure_other_shares_of_a_sequence_do_not_share_a_table(tmp_path: Path) -> None:
+    write(tmp_path / "sequence-m.json", {"results": {"rome": {"100": {"n": 50}}}})
+    with pytest.raises(UsageError, match=r"rome after 100 edits with 50 of them measured.*--measure"):
+        run.report_sequence(_options(tmp_path, lengths=[100], measure=100))
+    assert run.report_sequence(_options(tmp_path, lengths=[100], measure=50))["rome"] == {"100": {"n": 50}}
