@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from benchmarks.editors.measure import FIGURES
 
-_COLOURS = ("#0b6bb3", "#c4500c", "#0a8a66", "#a94f8a", "#a37300", "#2f96cf", "#6a54b8", "#7d3f1d")
-_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+_METHODS = ("scr", "rome", "memit", "alphaedit", "ft-m", "r-rome", "come", "lora", "ft-l", "kn")
+"""In the order of their looks, which are the same in every picture; others come after them."""
+
+_COLOURS = (
+    "#0b6bb3", "#c4500c", "#0a8a66", "#a94f8a", "#a37300", "#2f96cf", "#6a54b8", "#7d3f1d", "#6b6b6b", "#c22560",
+)  # fmt: skip
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")  # not as many as colours: pairs repeat after 90
 
 
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -25,19 +31,27 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     from matplotlib import pyplot, ticker
 
     shown = [f"{figure}_said" for figure in FIGURES.values()]
-    lines = {method: by_length for method, by_length in rows.items() if len(by_length) > 1} or rows
-    called = [method.partition(":")[0] for method in lines]
-    figure, axes = pyplot.subplots(1, len(shown) + 1, figsize=(13, 3.4))
-    for place, (method, by_length) in enumerate(lines.items()):
+    several = {method: by_length for method, by_length in rows.items() if len(by_length) > 1} or rows
+    lines = sorted(several.items(), key=lambda pair: _place(pair[0]))  # what ties keeps its order
+    called = [_name(method) for method, _ in lines]
+    figure, axes = pyplot.subplots(1, len(shown) + 1, figsize=(14, 3.4), layout="constrained")
+    others = count(len(_METHODS))
+    for name, (method, by_length) in zip(called, lines, strict=True):
         # Settings are left out of the legend unless they tell two lines apart.
-        label = called[place] if called.count(called[place]) == 1 else method
-        style = {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "label": label}
+        alone = called.count(name) == 1
+        place = _place(method) if alone and name in _METHODS else next(others)
+        style = {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "label": name if alone else method,
+        }
         lengths = [int(length) for length in by_length]
-        for axis, name in zip(axes, shown, strict=False):
-            axis.plot(lengths, [by_length[str(length)][name]["value"] for length in lengths], **style)
+        for axis, shape in zip(axes, shown, strict=False):
+            axis.plot(lengths, [by_length[str(length)][shape]["value"] for length in lengths], **style)
         axes[-1].plot(lengths, [by_length[str(length)]["perplexity"] for length in lengths], **style)
     for axis, name in zip(axes, (*FIGURES.values(), "perplexity of other text"), strict=True):
         axis.set(title=name, xlabel="edits in sequence", xscale="log")
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.grid(color="#e2e2de")
     for axis in axes[:-1]:
         axis.set_ylim(-0.03, 1.03)
@@ -45,7 +59,15 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes[-1].set_yscale("log")
     axes[-1].yaxis.set_major_formatter("{x:g}")
     axes[-1].yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(1.5, 0.5)))
-    axes[0].legend(frameon=False, fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def _name(method: str) -> str:
+    """A method without its settings."""
+    return method.partition(":")[0]
+
+
+def _place(method: str) -> int:
+    return _METHODS.index(_name(method)) if _name(method) in _METHODS else len(_METHODS)

@@ -1,0 +1,43 @@
+"""The picture of sequences of edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.editors.plot import plot
+
+pyplot = pytest.importorskip("matplotlib.pyplot")
+
+_LENGTH: dict[str, Any] = {
+    name: {"value": 0.5} for name in ("efficacy_said", "paraphrase_said", "neighbourhood_said")
+} | {"perplexity": 30.0}
+
+
+@pytest.fixture
+def looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Draws methods; by their names in the legend, their colour and marker."""
+
+    def drawn(*methods: str) -> dict[str, tuple[Any, ...]]:
+        kept: list[Any] = []
+        monkeypatch.setattr(pyplot, "close", kept.append)
+        plot({method: {"1": _LENGTH, "10": _LENGTH} for method in methods}, tmp_path / "picture.png")
+        assert (tmp_path / "picture.png").stat().st_size > 0
+        lines = kept[0].axes[0].get_lines()
+        return {line.get_label(): (line.get_color(), line.get_marker()) for line in lines}
+
+    return drawn
+
+
+def test_a_method_looks_the_same_in_every_picture(looks: Any) -> None:
+    one, other = looks("kn", "rome:steps=1", "scr"), looks("rome", "kn")
+    assert list(one) == ["scr", "rome", "kn"]
+    assert {name: one[name] for name in other} == other
+
+
+def test_no_two_methods_look_alike(looks: Any) -> None:
+    drawn = looks("scr", "memit:weight=1", "memit:weight=2", "mine", *(f"their-{number}" for number in range(8)))
+    assert {"memit:weight=1", "memit:weight=2", "mine"} < set(drawn)
+    assert len(set(drawn.values())) == len(drawn) == 12
