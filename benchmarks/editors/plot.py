@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.editors.measure import FIGURES
+from scr.evaluation.report.plots import look_of
 
 _METHODS = ("scr", "rome", "memit", "alphaedit", "ft-m", "r-rome", "come", "lora", "ft-l", "kn")
 """In the order of their looks, which are the same in every picture; others come after them."""
-
-_COLOURS = (
-    "#0b6bb3", "#c4500c", "#0a8a66", "#a94f8a", "#a37300", "#2f96cf", "#6a54b8", "#7d3f1d", "#6b6b6b", "#c22560",
-)  # fmt: skip
-_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")  # not as many as colours: pairs repeat after 90
 
 
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -40,11 +36,7 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         # Settings are left out of the legend unless they tell two lines apart.
         alone = called.count(name) == 1
         place = _place(method) if alone and name in _METHODS else next(others)
-        style = {
-            "color": _COLOURS[place % len(_COLOURS)],
-            "marker": _MARKERS[place % len(_MARKERS)],
-            "label": name if alone else method,
-        }
+        style = look_of(place) | {"label": name if alone else method}
         lengths = [int(length) for length in by_length]
         for axis, shape in zip(axes, shown, strict=False):
             axis.plot(lengths, [by_length[str(length)][shape]["value"] for length in lengths], **style)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import pyplot
 
 from benchmarks.editors.plot import plot
-
-pyplot = pytest.importorskip("matplotlib.pyplot")
 
 _LENGTH: dict[str, Any] = {
     name: {"value": 0.5} for name in ("efficacy_said", "paraphrase_said", "neighbourhood_said")

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0b6bb3", "#c4500c", "#0a8a66", "#a94f8a", "#a37300", "#2f96cf", "#6a54b8", "#7d3f1d")
-_MARKERS = ("o", "s", "D", "^", "v", "P")
+_COLOURS = (
+    "#0b6bb3", "#c4500c", "#0a8a66", "#a94f8a", "#a37300", "#2f96cf", "#6a54b8", "#7d3f1d", "#6b6b6b", "#c22560",
+)  # fmt: skip
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
 _GREYS = {"bare": "#8b9198", "oracle": "#4b5158"}
 _SCORE = "contains"
 _STYLE: dict[Any, Any] = {
@@ -61,6 +63,11 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
     return written
 
 
+def look_of(place: int) -> dict[str, str]:
+    """Colour and marker of the method at a place; none of the first 90 has those of another."""
+    return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)]}
+
+
 def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     raw = [row for row in results.rows if row.split == "raw"]
     methods = list(dict.fromkeys(row.method for row in raw))
@@ -85,8 +92,7 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
 def _look(method: str, methods: Sequence[str]) -> dict[str, Any]:
     if method in _GREYS:
         return {"color": _GREYS[method], "marker": "o" if method == "bare" else "D", "markerfacecolor": "white"}
-    place = [one for one in methods if one not in REFERENCES].index(method)
-    return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)]}
+    return dict(look_of([one for one in methods if one not in REFERENCES].index(method)))
 
 
 def _axes(columns: Sequence[Dimension], heading: str, height: float, wide: float) -> tuple[Figure, list[Axes]]:
