@@ -100,6 +100,12 @@ class Architecture:
         """The block, whose output is the residual stream after it."""
         return f"{self.layout.blocks}.{layer}"
 
+    def unreached(self, module: str) -> list[str]:
+        """The blocks that a module's output cannot reach: those below its own, and itself if it is one."""
+        blocks = [self.block(layer) for layer in range(self.layers)]
+        layer = next(layer for layer, block in enumerate(blocks) if f"{module}.".startswith(f"{block}."))
+        return blocks[: layer + (module == blocks[layer])]
+
     def down(self, layer: int) -> str:
         """The MLP's second matrix: its input is the key, its output the value."""
         return f"{self.block(layer)}.{self.layout.down}"

@@ -83,6 +83,34 @@ def changed(network: Any, changes: Mapping[str, Change]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def once(network: Any, modules: Sequence[str]) -> Iterator[None]:
+    """Let modules compute in the first pass, and give the same again in all others while this lasts."""
+
+    def repeated(forward: Callable[..., Any]) -> Callable[..., Any]:
+        given: list[Any] = []
+
+        def give(*inputs: Any, **named: Any) -> Any:
+            if not given:
+                given.append(forward(*inputs, **named))
+            return given[0]
+
+        return give
+
+    parts = [network.get_submodule(name) for name in modules]
+    before = [vars(part).get("forward") for part in parts]  # a loader may have put one there
+    try:
+        for part in parts:
+            part.forward = repeated(part.forward)
+        yield
+    finally:
+        for part, forward in zip(parts, before, strict=True):
+            if forward is None:
+                del part.forward
+            else:
+                part.forward = forward
+
+
 def first(output: Any) -> Any:
     """A block gives a tensor, or in some versions a tuple that begins with it."""
     return output[0] if isinstance(output, tuple) else output

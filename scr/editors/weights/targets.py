@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from scr import progress
-from scr.editors.weights.hooks import changed, still
+from scr.editors.weights.hooks import changed, once, still
 from scr.editors.weights.host import Host
 from scr.editors.weights.layers import layers_of
 from scr.editors.weights.requests import Request
@@ -83,8 +83,8 @@ def optimise(
     The loss is the mean negative log-likelihood of the answer over the contexts, with the divergence from the model's
     own answer to "SUBJECT is a" and the norm of the change as penalties.
 
-    What stands before a subject's last token cannot depend on the vector, so it is computed once. Edits share passes of
-    the model, as many as ``TOGETHER`` allows; none sees another.
+    What stands before a subject's last token, and in blocks below the module, cannot depend on the vector, so it is
+    computed once. Edits share passes of the model, as many as ``TOGETHER`` allows; none sees another.
 
     Args:
         host: the model.
@@ -177,26 +177,29 @@ def _sought(host: Host, edits: Sequence[_Edit], start: torch.Tensor, module: str
     objective = _Objective.of(host, edits)
     delta = torch.zeros_like(start, requires_grad=True)
     adam = torch.optim.Adam([delta], lr=rate_of(host, config))  # each component by itself: edits do not meet
-    norm, own = start.norm(dim=1), objective.essence(host)
+    norm = start.norm(dim=1)
     going, losses = torch.ones_like(norm, dtype=torch.bool), torch.zeros_like(norm)
-    for step in range(config.steps):
-        surprise, essence = objective.of_delta(host, module, delta)
-        gap = torch.nn.functional.kl_div(own, essence, log_target=True, reduction="none").sum(1)
-        loss = surprise + config.divergence * gap + config.decay * delta.norm(dim=1) / norm**2
-        if not loss.isfinite().all():
-            lost = edits[int(loss.isfinite().long().argmin())].request.prompt
-            raise EditError(f"no target was found for {lost[:60]!r}: lower the learning rate")
-        losses = torch.where(going, loss.detach(), losses)
-        going &= losses >= config.enough
-        if not going.any() or step == config.steps - 1:
-            break
-        adam.zero_grad()
-        loss.sum().backward()
-        before = delta.detach().clone()
-        adam.step()
-        with torch.no_grad():
-            delta.mul_((config.clamp * norm / delta.norm(dim=1)).clamp(max=1)[:, None])
-            delta[~going] = before[~going]
+    own: torch.Tensor | None = None
+    with once(host.network, host.architecture.unreached(module)):
+        for step in range(config.steps):
+            surprise, essence = objective.of_delta(host, module, delta)
+            own = essence.detach() if own is None else own  # the vector is zero as yet
+            gap = torch.nn.functional.kl_div(own, essence, log_target=True, reduction="none").sum(1)
+            loss = surprise + config.divergence * gap + config.decay * delta.norm(dim=1) / norm**2
+            if not loss.isfinite().all():
+                lost = edits[int(loss.isfinite().long().argmin())].request.prompt
+                raise EditError(f"no target was found for {lost[:60]!r}: lower the learning rate")
+            losses = torch.where(going, loss.detach(), losses)
+            going &= losses >= config.enough
+            if not going.any() or step == config.steps - 1:
+                break
+            adam.zero_grad()
+            loss.sum().backward()
+            before = delta.detach().clone()
+            adam.step()
+            with torch.no_grad():
+                delta.mul_((config.clamp * norm / delta.norm(dim=1)).clamp(max=1)[:, None])
+                delta[~going] = before[~going]
     return [Target(*one) for one in zip(start, delta.detach(), losses.tolist(), strict=True)]
 
 
@@ -233,13 +236,6 @@ class _Objective:
                 past = host.network(**before, use_cache=True, logits_to_keep=1).past_key_values
         counted = answers.mask / answers.mask.sum(1, keepdim=True)
         return cls(batch, len(edits[0].rows), answers.ids, counted, begin, past)
-
-    def essence(self, host: Host) -> torch.Tensor:
-        """Log-probabilities of the model's own at the prompts of the essence [edits, vocabulary]."""
-        import torch
-
-        with torch.no_grad():
-            return self._logits(host)[:, -1, -1].log_softmax(1)
 
     def of_delta(self, host: Host, module: str, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Surprise at the answers [edits], and log-probabilities at the essence, with the vectors added."""

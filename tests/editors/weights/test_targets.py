@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -60,6 +61,35 @@ def test_edits_that_share_passes_have_the_targets_they_have_alone(
     for one, other in zip(alone, optimise(host, requests, module, ["", "So. "], config), strict=True):
         assert torch.allclose(one.value, other.value, rtol=1e-3, atol=1e-4)
         assert other.loss == pytest.approx(one.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("build", ["llama", "qwen2", "phi", "phi3", "gemma2", "granite", "gpt2", "gptj", "gpt_neox"])
+@pytest.mark.parametrize("place", ["block", "down"])
+def test_blocks_below_compute_once_and_the_targets_are_the_same(
+    build: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit those of passes through the whole model, of which each block then is in its own way again."""
+    import torch
+
+    host = Host.of(tiny.engine(build))
+    requests, module = check(tiny.EDITS, tiny.tokenizer(), subject=True), getattr(host.architecture, place)(1)
+    passes = [0, 0, 0]
+    for layer in range(3):
+
+        def count(*_: object, layer: int = layer) -> None:
+            passes[layer] += 1
+
+        host.network.get_submodule(host.architecture.down(layer)).register_forward_hook(count)
+    config = TargetConfig(steps=5, rate=0.1, enough=0.0)
+    own = vars(host.network.get_submodule(host.architecture.block(0))).get("forward")
+    found = optimise(host, requests, module, ["", "So. "], config)
+    # Below in three: for the states at the prompts, for the cache, and in the first of five steps.
+    assert passes == [3, 3 if place == "block" else 7, 6]
+    assert vars(host.network.get_submodule(host.architecture.block(0))).get("forward") is own
+    monkeypatch.setattr(targets, "once", lambda *_: nullcontext())
+    for one, other in zip(found, optimise(host, requests, module, ["", "So. "], config), strict=True):
+        assert torch.equal(one.delta, other.delta)
+        assert one.loss == other.loss
 
 
 def _with(host: Host, batch: object, module: str, delta: object) -> object:
@@ -124,10 +154,8 @@ def test_the_essence_is_kept_the_more_it_weighs() -> None:
         (target,) = optimise(host, [request], module, [""], config)
         objective = _Objective.of(host, [_Edit.of(host, request, request.target, [""])])
         with torch.no_grad():
-            _, essence = objective.of_delta(host, module, target.delta[None])
-        gaps.append(
-            float(torch.nn.functional.kl_div(objective.essence(host), essence, log_target=True, reduction="sum"))
-        )
+            own, essence = (objective.of_delta(host, module, share * target.delta[None])[1] for share in (0, 1))
+        gaps.append(float(torch.nn.functional.kl_div(own, essence, log_target=True, reduction="sum")))
     assert gaps[1] < gaps[0] / 2
 
 
