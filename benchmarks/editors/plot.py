@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,10 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     shown = [f"{figure}_said" for figure in FIGURES.values()]
     several = {method: by_length for method, by_length in rows.items() if len(by_length) > 1} or rows
     lines = sorted(several.items(), key=lambda pair: _place(pair[0]))  # what ties keeps its order
-    called = [_name(method) for method, _ in lines]
+    styles = styles_of([method for method, _ in lines])
     figure, axes = pyplot.subplots(1, len(shown) + 1, figsize=(14, 3.4), layout="constrained")
-    others = count(len(_METHODS))
-    for name, (method, by_length) in zip(called, lines, strict=True):
-        # Settings are left out of the legend unless they tell two lines apart.
-        alone = called.count(name) == 1
-        place = _place(method) if alone and name in _METHODS else next(others)
-        style = look_of(place) | {"label": name if alone else method}
-        lengths = [int(length) for length in by_length]
+    for method, by_length in lines:
+        style, lengths = styles[method], [int(length) for length in by_length]
         for axis, shape in zip(axes, shown, strict=False):
             axis.plot(lengths, [by_length[str(length)][shape]["value"] for length in lengths], **style)
         axes[-1].plot(lengths, [by_length[str(length)]["perplexity"] for length in lengths], **style)
@@ -54,6 +49,16 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def styles_of(methods: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By method, its colour, its marker, and its name in a legend: without settings unless they tell two apart."""
+    called, others, styles = [_name(method) for method in methods], count(len(_METHODS)), {}
+    for name, method in zip(called, methods, strict=True):
+        alone = called.count(name) == 1
+        place = _place(method) if alone and name in _METHODS else next(others)
+        styles[method] = look_of(place) | {"label": name if alone else method}
+    return styles
 
 
 def _name(method: str) -> str:

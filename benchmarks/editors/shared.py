@@ -160,17 +160,28 @@ def _stands(host: Host, request: Request, module: str, target: targets.Target) -
     return bool((state - target.start).norm() <= _SAME * target.start.norm())
 
 
-def _read(path: Path, told: dict[str, str]) -> _Known | None:
-    from safetensors import safe_open
+def sought(folder: Path) -> Iterator[tuple[str, targets.Target]]:
+    """The targets of a sequence that are kept in a folder, as they were sought, each with its prompt."""
+    for path in sorted(folder.glob("*.safetensors")):
+        told, target = _load(path)
+        yield told["prompt"], target
 
+
+def _read(path: Path, told: dict[str, str]) -> _Known | None:
     if not path.is_file():
         return None
-    with safe_open(path, framework="pt") as file:
-        found = file.metadata()
-        if any(found.get(name, value) != value for name, value in told.items()):  # files of old do not tell the rate
-            return None
-        target = targets.Target(file.get_tensor("start"), file.get_tensor("delta"), float(found["loss"]))
+    found, target = _load(path)
+    if any(found.get(name, value) != value for name, value in told.items()):  # files of old do not tell the rate
+        return None
     return _Known([target], float(found["seconds"]))
+
+
+def _load(path: Path) -> tuple[dict[str, str], targets.Target]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        told = file.metadata()
+        return told, targets.Target(file.get_tensor("start"), file.get_tensor("delta"), float(told["loss"]))
 
 
 def _write(path: Path, told: dict[str, str], known: _Known) -> None:
