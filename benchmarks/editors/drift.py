@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=20, help="edits in a row of the result")
     parser.add_argument("--runs", type=Path, default=runs_folder(), help="where run.py keeps its records")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    options = parser.parse_args(namespace=argparse.Namespace(batch=1))
+    options = parser.parse_args(namespace=argparse.Namespace(batch=1))  # runs of one edit after the other
     rows: dict[str, Any] = {}
     for method in options.method.split(","):
         folder = folder_of(method, options) / "sequence" / "targets"
