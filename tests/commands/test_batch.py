@@ -185,6 +185,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_next_one_goes_on(scr: Scr,
         assert (ran.status, ran.err.count("\n")) == (1, 1)
         kept = kept_in(out)
         assert 4 <= kept <= 6
+        settle(server)
         server.dead_after = None
         server.asked.clear()
         ran = scr("batch", source, "-o", out, "--base-url", server.url, "--model", "stand-in", "--json")
@@ -197,7 +198,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_next_one_goes_on(scr: Scr,
 
 
 def settle(server: StandIn) -> None:
-    """Wait until the requests that a killed process has sent are answered, so that they are not counted later."""
+    """Wait until what a run that ended early had sent is answered, so that it is not counted later."""
     before = -1
     while before != len(server.asked):
         before = len(server.asked)
