@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -26,23 +25,22 @@ from benchmarks.common import write_result
 from benchmarks.editors.measure import runs_folder
 from benchmarks.editors.plot import styles_of
 from benchmarks.editors.run import folder_of
-from benchmarks.editors.shared import sought
+from benchmarks.editors.shared import kept_of
 from scr.editors.weights.targets import Target, TargetConfig
 
 _ENOUGH = TargetConfig().enough
 
 
-def drift(targets: Iterable[tuple[str, Target]], every: int) -> dict[str, dict[str, float]]:
+def drift(targets: Sequence[Target], every: int) -> dict[str, dict[str, float]]:
     """By the last of so many edits: how many they are, the median norm at their subjects, the share that was found.
 
     Args:
-        targets: of a sequence, each with its prompt; of several for an edit the first is the new answer's.
+        targets: of a sequence, one for each edit.
         every: edits in a row of the result; the last row may have fewer.
     """
-    firsts = [next(group)[1] for _, group in groupby(targets, key=lambda pair: pair[0])]
     found = {}
-    for begin in range(0, len(firsts), every):
-        some = firsts[begin : begin + every]
+    for begin in range(0, len(targets), every):
+        some = targets[begin : begin + every]
         found[str(begin + len(some))] = {
             "n": len(some),
             "norm": round(median(float(one.start.norm()) for one in some), 2),
@@ -86,7 +84,7 @@ def main() -> int:
     rows: dict[str, Any] = {}
     for method in options.method.split(","):
         folder = folder_of(method, options) / "sequence" / "targets"
-        rows[method] = drift(sought(folder), options.every)
+        rows[method] = drift([one.target for one in kept_of(folder)], options.every)
         if not rows[method]:
             print(f"drift.py: {folder} holds no targets: run.py --sequence keeps them there", file=sys.stderr)
             return 1

@@ -6,30 +6,80 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from scr.editors.weights import come, rome, spread, targets
 from scr.editors.weights.host import Host
 from scr.editors.weights.requests import Request
 from scr.editors.weights.sequences import rows_of
+from scr.editors.weights.targets import Target, TargetConfig
+
+if TYPE_CHECKING:
+    import torch
 
 _SAME = 1e-3
 """Share of a state's norm by which it may differ between two runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One edit's target as a method asks for it: what :func:`scr.editors.weights.targets.optimise` is given."""
+
+    host: Host
+    request: Request
+    module: str
+    prefixes: tuple[str, ...]
+    config: TargetConfig
+    answer: str
+
+    def run(self) -> _Known:
+        """Seek it."""
+        began = time.perf_counter()
+        found = targets.optimise(self.host, [self.request], self.module, self.prefixes, self.config, [self.answer])
+        return _Known(found[0], time.perf_counter() - began)
+
+    def start(self) -> torch.Tensor:
+        """The state at the bare prompt, as it is now [d]."""
+        rows = rows_of(self.host.tokenizer, self.request, [""])
+        return self.host.states(rows, [self.module])[self.module][1][0]
+
+
+@contextmanager
+def sought_by(seek: Callable[[Search], Target]) -> Iterator[None]:
+    """Let every method have its targets from there while this lasts."""
+
+    def optimise(
+        host: Host,
+        requests: Sequence[Request],
+        module: str,
+        prefixes: Sequence[str],
+        config: TargetConfig,
+        answers: Sequence[str] | None = None,
+    ) -> list[Target]:
+        wanted = answers or [request.target for request in requests]
+        pairs = zip(requests, wanted, strict=True)
+        return [seek(Search(host, request, module, tuple(prefixes), config, answer)) for request, answer in pairs]
+
+    with ExitStack() as stack:
+        for part in (rome, spread, come):
+            stack.enter_context(patch.object(part, "optimise", optimise))
+        yield
+
+
 @dataclass(slots=True)
 class _Known:
-    """Targets, the seconds they took, and the most memory of the application that sought them."""
+    """A target, the seconds it took, and the most memory of the application that sought it."""
 
-    targets: list[targets.Target]
+    target: Target
     seconds: float
     peak_mib: float = 0.0
 
 
 class Targets:
-    """Targets of the latest edits, and what they cost.
+    """Targets of the latest edit, and what they cost.
 
     ROME and R-ROME, and MEMIT, CoME and (with the same settings) AlphaEdit, seek the same vector in the same way, and
     it takes most of their time. What an application is spared is added to its cost.
@@ -37,32 +87,22 @@ class Targets:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._requests: tuple[Request, ...] = ()
+        self._request: Request | None = None
         self._known: dict[Any, _Known] = {}
         self._sought: list[_Known] = []
         self._found: list[_Known] = []
 
-    def optimise(
-        self,
-        host: Host,
-        requests: Sequence[Request],
-        module: str,
-        prefixes: Sequence[str],
-        config: targets.TargetConfig,
-        answers: Sequence[str] | None = None,
-    ) -> list[targets.Target]:
-        """As :func:`scr.editors.weights.targets.optimise`; the model must not carry edits."""
-        if tuple(requests) != self._requests:
-            self._requests, self._known = tuple(requests), {}
-        key = (host.name, module, tuple(prefixes), config, tuple(answers or ()))
+    def seek(self, search: Search) -> Target:
+        """One that was sought, or a new one; the model must not carry edits."""
+        if search.request != self._request:
+            self._request, self._known = search.request, {}
+        key = (search.host.name, search.module, search.prefixes, search.config, search.answer)
         if key in self._known:
             self._found.append(self._known[key])
         else:
-            began = time.perf_counter()
-            found = targets.optimise(host, requests, module, prefixes, config, answers)
-            self._known[key] = _Known(found, time.perf_counter() - began)
+            self._known[key] = search.run()
             self._sought.append(self._known[key])
-        return self._known[key].targets
+        return self._known[key].target
 
     def charged(self, cost: dict[str, Any]) -> dict[str, Any]:
         """What the latest application would have cost without the targets that it found here."""
@@ -80,7 +120,7 @@ class Targets:
 def shared_targets() -> Iterator[Targets]:
     """Let the methods share targets while this lasts."""
     found = Targets()
-    with _sought_by(found.optimise):
+    with sought_by(found.seek):
         yield found
 
 
@@ -95,40 +135,17 @@ class Kept:
         """Keep them in a folder, which need not exist."""
         self._folder, self._sought, self._spared = folder, 0, 0.0
 
-    def optimise(
-        self,
-        host: Host,
-        requests: Sequence[Request],
-        module: str,
-        prefixes: Sequence[str],
-        config: targets.TargetConfig,
-        answers: Sequence[str] | None = None,
-    ) -> list[targets.Target]:
-        """As :func:`scr.editors.weights.targets.optimise`, of one edit after the other."""
-        wanted = answers or [request.target for request in requests]
-        pairs = zip(requests, wanted, strict=True)
-        return [self._one(host, request, module, prefixes, config, answer) for request, answer in pairs]
-
-    def _one(
-        self,
-        host: Host,
-        request: Request,
-        module: str,
-        prefixes: Sequence[str],
-        config: targets.TargetConfig,
-        answer: str,
-    ) -> targets.Target:
+    def seek(self, search: Search) -> Target:
+        """The one that is kept, or a new one."""
         path = self._folder / f"{self._sought:05}.safetensors"
         self._sought += 1
-        told = {"prompt": request.prompt, "answer": answer, "module": module, "config": str(config)}
-        told["rate"] = str(targets.rate_of(host, config))  # the configuration may leave it to the model
-        if (known := _read(path, told)) and _stands(host, request, module, known.targets[0]):
+        told = _told(search)
+        if (known := _read(path, told)) and _stands(search, known.target):
             self._spared += known.seconds
-            return known.targets[0]
-        began = time.perf_counter()
-        found = targets.optimise(host, [request], module, prefixes, config, [answer])
-        _write(path, told, _Known(found, time.perf_counter() - began))
-        return found[0]
+            return known.target
+        found = search.run()
+        _write(path, told, found)
+        return found.target
 
     def charged(self, cost: dict[str, Any]) -> dict[str, Any]:
         """What the latest application would have cost without the targets that were kept; its memory is not known."""
@@ -142,29 +159,38 @@ class Kept:
 def kept_targets(folder: Path) -> Iterator[Kept]:
     """Keep the targets of a sequence in a folder while this lasts."""
     found = Kept(folder)
-    with _sought_by(found.optimise):
+    with sought_by(found.seek):
         yield found
 
 
-@contextmanager
-def _sought_by(optimise: Callable[..., targets.Target]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for part in (rome, spread, come):
-            stack.enter_context(patch.object(part, "optimise", optimise))
-        yield
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A target that is kept: the edit's prompt, and the module that it is for."""
+
+    prompt: str
+    module: str
+    target: Target
 
 
-def _stands(host: Host, request: Request, module: str, target: targets.Target) -> bool:
+def kept_of(folder: Path) -> list[Found]:
+    """The targets of a sequence that are kept in a folder, edit by edit.
+
+    Where several were sought for an edit it is the first, the new answer's.
+    """
+    loaded = (_load(path) for path in sorted(folder.glob("*.safetensors")))
+    found = (Found(told["prompt"], told["module"], target) for told, target in loaded)
+    return [next(group) for _, group in groupby(found, key=lambda one: one.prompt)]
+
+
+def _stands(search: Search, target: Target) -> bool:
     """Whether the model's state at the bare prompt is the one that the target begins at."""
-    state = host.states(rows_of(host.tokenizer, request, [""]), [module])[module][1][0]
-    return bool((state - target.start).norm() <= _SAME * target.start.norm())
+    return bool((search.start() - target.start).norm() <= _SAME * target.start.norm())
 
 
-def sought(folder: Path) -> Iterator[tuple[str, targets.Target]]:
-    """The targets of a sequence that are kept in a folder, as they were sought, each with its prompt."""
-    for path in sorted(folder.glob("*.safetensors")):
-        told, target = _load(path)
-        yield told["prompt"], target
+def _told(search: Search) -> dict[str, str]:
+    told = {"prompt": search.request.prompt, "answer": search.answer, "module": search.module}
+    rate = targets.rate_of(search.host, search.config)  # the configuration may leave it to the model
+    return told | {"config": str(search.config), "rate": str(rate)}
 
 
 def _read(path: Path, told: dict[str, str]) -> _Known | None:
@@ -173,15 +199,15 @@ def _read(path: Path, told: dict[str, str]) -> _Known | None:
     found, target = _load(path)
     if any(found.get(name, value) != value for name, value in told.items()):  # files of old do not tell the rate
         return None
-    return _Known([target], float(found["seconds"]))
+    return _Known(target, float(found["seconds"]))
 
 
-def _load(path: Path) -> tuple[dict[str, str], targets.Target]:
+def _load(path: Path) -> tuple[dict[str, str], Target]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         told = file.metadata()
-        return told, targets.Target(file.get_tensor("start"), file.get_tensor("delta"), float(told["loss"]))
+        return told, Target(file.get_tensor("start"), file.get_tensor("delta"), float(told["loss"]))
 
 
 def _write(path: Path, told: dict[str, str], known: _Known) -> None:
@@ -189,7 +215,6 @@ def _write(path: Path, told: dict[str, str], known: _Known) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_suffix(".part")
-    (target,) = known.targets
-    tensors = {"start": target.start.contiguous(), "delta": target.delta.contiguous()}
-    save_file(tensors, made, told | {"loss": str(target.loss), "seconds": str(known.seconds)})
+    tensors = {"start": known.target.start.contiguous(), "delta": known.target.delta.contiguous()}
+    save_file(tensors, made, told | {"loss": str(known.target.loss), "seconds": str(known.seconds)})
     made.replace(path)

@@ -23,8 +23,8 @@ def test_norms_and_shares_by_edits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     requests, module = check(tiny.EDITS, tiny.tokenizer(), subject=True), host.architecture.block(1)
     kept = shared.Kept(tmp_path / "runs" / "tiny" / "memit-steps=2" / "sequence" / "targets")
     for request, enough in zip(requests, (1e9, 1e9, 0.0), strict=True):
-        kept.optimise(host, [request], module, [""], TargetConfig(steps=2, enough=enough))
-        kept.optimise(host, [request], module, [""], TargetConfig(steps=1), [" old"])
+        for config, answer in ((TargetConfig(steps=2, enough=enough), request.target), (TargetConfig(steps=1), " old")):
+            kept.seek(shared.Search(host, request, module, ("",), config, answer))
     monkeypatch.setattr(drift, "_ENOUGH", 1e9)
     given = ["--model", "tiny", "--method", "memit:steps=2", "--every", "2"]
     monkeypatch.setattr(sys, "argv", ["drift.py", *given, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path)])

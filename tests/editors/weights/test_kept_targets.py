@@ -35,7 +35,8 @@ def test_a_target_is_used_again_unless_it_was_sought_at_another_rate(
     monkeypatch.setattr(targets, "optimise", counted)
 
     def seek(config: TargetConfig = _CONFIG) -> int:
-        shared.Kept(tmp_path).optimise(host, [request], host.architecture.block(1), [""], config)
+        module, answer = host.architecture.block(1), request.target
+        shared.Kept(tmp_path).seek(shared.Search(host, request, module, ("",), config, answer))
         return len(sought)
 
     assert [seek(), seek()] == [1, 1]
