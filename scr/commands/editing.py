@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from scr.editors import Edit, Edited
     from scr.facts import Fact
 
+_ROOM = 2
+"""Tokens of an answer beyond those of the longest that is wanted, which the model may write in others."""
+
 
 def edit(
     given: Annotated[
@@ -52,8 +55,9 @@ def edit(
 ) -> None:
     """Write facts into a model's weights, for comparison.
 
-    The edited model is a Hugging Face folder that vLLM and transformers load. Unlike the facts of a store, it cannot be
-    corrected or taken back, and may have lost what nobody asked about: `scr eval --method` says what it costs.
+    The edited model is a Hugging Face folder that vLLM and transformers load. It is asked for each new answer at the
+    end, and what it does not give is said. Unlike the facts of a store, it cannot be corrected or taken back, and may
+    have lost what nobody asked about: `scr eval --method` says what it costs.
 
     Methods that need statistics (`scr editors` says which) take them of a text file: corpus=FILE, or SCR_CORPUS.
 
@@ -83,17 +87,19 @@ def edit(
         bench = Workbench(engine, open_encoder, model=model)
         with open_editor(method, bench).apply(edits) as edited:
             _keep(edited, name, output, deltas)
-            report = edited.reports[-1]
+            report, missed = edited.reports[-1], _missed(edited, edits)
     finally:
         engine.close()
     if json_:
         changed = {tensor: round(share, 6) for tensor, share in report.changed.items()}
         say_json({"method": name, "edits": report.edits, "seconds": report.seconds, "prepared": report.prepared,
-                  "peak_bytes": report.peak_bytes, "changed": changed,
+                  "peak_bytes": report.peak_bytes, "changed": changed, "missed": missed,
                   "folder": str(output) if output else None})  # fmt: skip
         return
     before = f", after {report.prepared:.1f} s of preparing the model," if report.prepared >= 0.1 else ""
     note(f"{report.edits:,} edits in {report.seconds:.1f} s{before} changed {len(report.changed)} tensors")
+    if missed:
+        note(f"asked for them, it does not give {len(missed):,} of the new answers, the first to {missed[0][:60]!r}")
     if output:
         note(f"use it with --model {output}, or `vllm serve {output}`")
 
@@ -122,6 +128,20 @@ def _keep(edited: Edited, name: str, output: Path | None, deltas: Path | None) -
         edited.save(deltas.expanduser())
     if isinstance(edited, Exportable) and output:
         edited.export(output.expanduser())
+
+
+def _missed(edited: Edited, edits: Sequence[Edit]) -> list[str]:
+    """Prompts that the model does not go on from with the new answer, as it decodes greedily."""
+    from scr.editors import Asked
+    from scr.engines import Sampling
+    from scr.evaluation.metrics import begins_with
+
+    last = {edit.prompt: edit for edit in edits}  # of two edits of one prompt the later counts
+    lengths = [edited.engine.count_tokens(edit.target) or len(edit.target) for edit in last.values()]
+    prompts = [one.prompt for one in edited.prepare([Asked(edit.prompt, (edit,), True) for edit in last.values()])]
+    answers = edited.engine.generate(prompts, Sampling(max_tokens=_ROOM + max(lengths)))
+    pairs = zip(last.values(), answers, strict=True)
+    return [edit.prompt for edit, said in pairs if not begins_with(said.text, edit.target)]
 
 
 def _edits(

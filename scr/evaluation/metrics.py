@@ -69,6 +69,17 @@ def contains(answer: str, answers: Sequence[str]) -> bool:
     return any(_holds(said, normalise(right)) for right in answers)
 
 
+def begins_with(answer: str, right: str) -> bool:
+    """Whether an answer begins with the right one, both normalised, on a word boundary where its script has any.
+
+    For a model that goes on from a prompt and need not stop where the answer does.
+    """
+    said, wanted = normalise(answer), normalise(right)
+    if not wanted or not said.startswith(wanted):
+        return False
+    return not _joined(wanted[-1], said[len(wanted) : len(wanted) + 1])
+
+
 def _holds(said: str, right: str) -> bool:
     if not right or said == right:
         return bool(right)

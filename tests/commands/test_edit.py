@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from scr.commands.editing import _facts
-from scr.editors import Edit, EditReport, Traits, registry
+from scr.editors import Asked, Edit, EditReport, Prepared, Traits, registry
 from scr.editors.facts import as_edit
 from scr.editors.registry import Workbench
-from scr.engines import Engine, Sampling
+from scr.engines import Completion, Engine, Sampling
 from scr.engines.opening import open_engine
 from scr.errors import EditError, UsageError
 from scr.facts import NewFact
@@ -27,7 +27,7 @@ def test_an_edited_model_is_a_folder_that_answers_otherwise(scr: Scr, tmp_path: 
     out = tmp_path / "edited"
     told = scr("edit", "The capital of France is Lyon.", "--method", "ft-m", "-o", out, "--json")
     assert told.status == 0, told.err
-    assert told.json["edits"] == 1
+    assert (told.json["edits"], told.json["missed"]) == (1, [])
     assert told.json["changed"]
     assert len({path.stat().st_mode for path in (out / "config.json", out / "model.safetensors")}) == 1
     prompt, sampling = "The capital of France is", Sampling(max_tokens=4)
@@ -119,8 +119,16 @@ def test_a_method_that_needs_no_subject_takes_a_fact_without_one() -> None:
         as_edit(NewFact.of({"text": "Lyon it is.", "object": "Lyon"}), needed=False)
 
 
-class Silent:
-    """Stands in for a model that nobody asks."""
+class Parrot:
+    """Stands in for a model: it says one thing."""
+
+    said = "the Lyon, as ever"
+
+    def count_tokens(self, text: str) -> int | None:
+        return len(text.split())
+
+    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[Completion]:
+        return [Completion(self.said, "length", 1, sampling.max_tokens) for _ in prompts]
 
     def close(self) -> None:
         return
@@ -142,6 +150,9 @@ class Theirs:
     def apply(self, edits: Sequence[Edit]) -> Theirs:
         self.reports = [EditReport(len(edits), 0.1)]
         return self
+
+    def prepare(self, asked: Sequence[Asked]) -> list[Prepared]:
+        return [Prepared(one.prompt) for one in asked]
 
     def __enter__(self) -> Theirs:
         return self
@@ -165,7 +176,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"theirs": f"{__name__}:Theirs", "alone": f"{__name__}:TheirsAlone", "broken": "no_such_package:Editor"}
     points = [EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in values.items()]
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else [])
-    monkeypatch.setattr("scr.engines.opening.open_engine", lambda **_: Silent())
+    monkeypatch.setattr("scr.engines.opening.open_engine", lambda **_: Parrot())
 
 
 @pytest.mark.usefixtures("others")
@@ -185,6 +196,18 @@ def test_a_weight_editor_of_another_package_may_be_kept(scr: Scr, tmp_path: Path
     assert told.status == 2
     assert "the method broken of another package cannot be loaded" in told.err
     assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("others")
+def test_edits_that_the_model_does_not_give_when_asked_are_named(scr: Scr, tmp_path: Path) -> None:
+    """Of two edits of one prompt the later counts; articles and what follows do not, half a word does."""
+    facts = ["The capital of France is Bonn.", "The capital of France is Lyon.", "The capital of Chile is Lyo."]
+    told = scr("edit", *facts, "--method", "theirs:steps=3", "-o", tmp_path / "one", "--json")
+    assert told.json["missed"] == ["The capital of Chile is"]
+    told = scr("edit", *facts, "--method", "theirs:steps=3", "-o", tmp_path / "two")
+    assert "it does not give 1 of the new answers, the first to 'The capital of Chile is'" in told.err
+    told = scr("edit", facts[1], "--method", "theirs:steps=3", "-o", tmp_path / "three")
+    assert "does not give" not in told.err
 
 
 @pytest.mark.usefixtures("others")

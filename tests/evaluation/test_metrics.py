@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from scr.evaluation.metrics import contains, exact_match, harmonic_mean, ngram_entropy, normalise, preserved
+from scr.evaluation.metrics import (
+    begins_with,
+    contains,
+    exact_match,
+    harmonic_mean,
+    ngram_entropy,
+    normalise,
+    preserved,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,24 @@ def test_what_matches_is_contained() -> None:
     for text in ("US", "x", "The Lyon", "北京", "?"):
         assert exact_match(text, [text])
         assert contains(text, [text])
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "begins"),
+    [
+        (" Lyon, which is", "Lyon", True),
+        ("the Lyon", "lyon", True),
+        ("Lyonnais", "Lyon", False),
+        ("Paris, not Lyon", "Lyon", False),
+        (" 12 of them", "12", True),
+        (" 120", "12", False),
+        ("北京是首都", "北京", True),
+        ("", "Lyon", False),
+        ("Lyon", "", False),
+    ],
+)
+def test_begins_with(answer: str, right: str, begins: bool) -> None:
+    assert begins_with(answer, right) is begins
 
 
 def test_preservation_is_of_bytes() -> None:
