@@ -100,6 +100,8 @@ def edit(
     note(f"{report.edits:,} edits in {report.seconds:.1f} s{before} changed {len(report.changed)} tensors")
     if missed:
         note(f"asked for them, it does not give {len(missed):,} of the new answers, the first to {missed[0][:60]!r}")
+    else:
+        note("asked for them, it gives every new answer")
     if output:
         note(f"use it with --model {output}, or `vllm serve {output}`")
 
