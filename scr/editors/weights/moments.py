@@ -103,7 +103,7 @@ def _compute(host: Host, path: Path, names: Mapping[int, Path], config: MomentsC
     layers = sorted(names)
     partial = names[layers[0]].with_suffix(f".{'-'.join(map(str, layers))}.partial")
     sums, done, count = _resume(partial, layers, host.architecture.inner, host.device)
-    windows = islice(_windows(host.tokenizer, path, config.length), done, config.samples)
+    windows = islice(windows_of(host.tokenizer, path, config.length), done, config.samples)
     modules = {layer: host.architecture.down(layer) for layer in layers}
     with progress.bar("second moments", config.samples) as advance, torch.no_grad(), still(host.network):
         advance(done)
@@ -137,7 +137,7 @@ def _add(host: Host, windows: list[Row], modules: Mapping[int, str], sums: dict[
     return int(real.sum())
 
 
-def _windows(tokenizer: Any, path: Path, length: int) -> Iterator[Row]:
+def windows_of(tokenizer: Any, path: Path, length: int) -> Iterator[Row]:
     """The text in rows of so many tokens; the last one may be shorter."""
     ids: list[int] = []
     try:
