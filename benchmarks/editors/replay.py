@@ -164,11 +164,12 @@ def _run(options: argparse.Namespace) -> None:
         norms = dict(zip((one.prompt for one in found), edited.unedited.norm(dim=1).tolist(), strict=True))
     name = Path(options.model).name
     path = options.out / f"replay-{name}.json"
-    rows = read(path)["results"] if path.is_file() else {}
     for method in options.method.split(","):
         editor, given = open_method(method, engine, options.corpus), Given(found, norms)
-        row = method if options.bound == "own" else f"{method}, bound by unedited states"
-        rows[row] = replay(editor, edits[: options.edits], given, others, options.every)
+        row = replay(editor, edits[: options.edits], given, others, options.every)
+        # Read when it is done: another process may have written meanwhile.
+        rows = read(path)["results"] if path.is_file() else {}
+        rows[method if options.bound == "own" else f"{method}, bound by unedited states"] = row
         write_result(path, {"model": name, "targets": options.targets, "corpus": options.corpus.name}, rows)
     plot(rows, path.with_suffix(".png"))
 
