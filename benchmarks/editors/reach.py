@@ -37,7 +37,7 @@ from scr.editors.weights.memit import memit_delta
 from scr.editors.weights.moments import MomentsConfig, moments, windows_of
 from scr.editors.weights.requests import check
 from scr.editors.weights.spread import contexts, keys_of
-from scr.errors import ScrError
+from scr.errors import ScrError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -142,19 +142,27 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _known(path: Path, told: Mapping[str, object]) -> dict[str, object]:
+    """Rows of an earlier run, which must be of the same keys."""
+    found = read(path) if path.is_file() else {"parameters": told, "results": {}}
+    if found["parameters"] != told:
+        raise UsageError(f"{path} is of {found['parameters']}: name another folder with --out")
+    return dict(found["results"])
+
+
 def main() -> int:
     """Measure what the command line names."""
     options = _options()
     name = Path(options.model).name
     path = options.out / f"reach-{name}.json"
+    told = {"model": name, "first": options.skip, "edits": options.edits}
+    told |= {"corpus": options.corpus.name, "text": options.text.name}
     try:
-        rows = _run(options)
+        known = _known(path, told)
+        write_result(path, told, known | _run(options))
     except ScrError as error:
         print(f"reach.py: {error}", file=sys.stderr)
         return error.exit_status
-    known: Mapping[str, object] = read(path)["results"] if path.is_file() else {}
-    told = {"model": name, "first": options.skip, "edits": options.edits, "corpus": options.corpus.name}
-    write_result(path, told | {"text": options.text.name}, {**known, **rows})
     return 0
 
 

@@ -111,7 +111,7 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     mpl.use("agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
     names = {"moved": "how far states of other subjects moved", "together": "share of that which is common to all"}
     for row, style in styles_of(list(rows)).items():
         for axis, name in zip(axes, names, strict=True):
@@ -123,7 +123,7 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes[0].set_yscale("log")
     axes[0].yaxis.set_major_formatter("{x:g}")
     axes[1].set_ylim(-0.03, 1.03)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
