@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,9 @@ from scr.evaluation.report.plots import look_of
 
 _METHODS = ("scr", "rome", "memit", "alphaedit", "ft-m", "r-rome", "come", "lora", "ft-l", "kn")
 """In the order of their looks, which are the same in every picture; others come after them."""
+
+_LOOKS = 90
+"""Looks that differ; a table has fewer rows."""
 
 
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -53,11 +55,13 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 def styles_of(methods: Sequence[str]) -> dict[str, dict[str, str]]:
     """By method, its colour, its marker, and its name in a legend: without settings unless they tell two apart."""
-    called, others, styles = [_name(method) for method in methods], count(len(_METHODS)), {}
+    called = [_name(method) for method in methods]
+    own = {name: look_of(_place(name)) for name in called if called.count(name) == 1 and name in _METHODS}
+    taken = {look["color"] for look in own.values()}
+    spare = (look_of(place) for place in range(len(_METHODS), _LOOKS))
+    others, styles = iter(sorted(spare, key=lambda look: look["color"] in taken)), {}
     for name, method in zip(called, methods, strict=True):
-        alone = called.count(name) == 1
-        place = _place(method) if alone and name in _METHODS else next(others)
-        styles[method] = look_of(place) | {"label": name if alone else method}
+        styles[method] = (own.get(name) or next(others)) | {"label": name if called.count(name) == 1 else method}
     return styles
 
 

@@ -36,6 +36,11 @@ def test_a_method_looks_the_same_in_every_picture(looks: Any) -> None:
     assert {name: one[name] for name in other} == other
 
 
+def test_a_row_of_a_method_that_has_several_takes_no_other_methods_colour(looks: Any) -> None:
+    drawn = looks("alphaedit", "memit:weight=1", "memit:weight=2", "memit:weight=3", "memit:weight=4", "mine")
+    assert len({colour for colour, _ in drawn.values()}) == len(drawn) == 6
+
+
 def test_no_two_methods_look_alike(looks: Any) -> None:
     drawn = looks("scr", "memit:weight=1", "memit:weight=2", "mine", *(f"their-{number}" for number in range(8)))
     assert {"memit:weight=1", "memit:weight=2", "mine"} < set(drawn)
