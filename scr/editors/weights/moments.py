@@ -138,7 +138,11 @@ def _add(host: Host, windows: list[Row], modules: Mapping[int, str], sums: dict[
 
 
 def windows_of(tokenizer: Any, path: Path, length: int) -> Iterator[Row]:
-    """The text in rows of so many tokens; the last one may be shorter."""
+    """A text in rows of so many tokens; the last one may be shorter.
+
+    Raises:
+        EditError: it is not in UTF-8.
+    """
     ids: list[int] = []
     try:
         with path.open(encoding="utf-8") as lines:
