@@ -102,9 +102,8 @@ def _writers(
     basis = free_directions(moment, AlphaEditConfig().threshold)
     ridge = layers_of(host.architecture).ridge
     yield f"alphaedit, ridge {ridge:g}", partial(alphaedit_delta, basis, None, ridge=ridge)
-    if earlier.shape[1]:
-        name = f"alphaedit, ridge {ridge:g}, after {earlier.shape[1]} edits"
-        yield name, partial(alphaedit_delta, basis, earlier, ridge=ridge)
+    name = f"alphaedit, ridge {ridge:g}, after {earlier.shape[1]} edits"
+    yield name, partial(alphaedit_delta, basis, earlier, ridge=ridge)
 
 
 def _run(options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
@@ -128,7 +127,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m", help="a name of benchmarks/tools/models.py, or a folder")
     parser.add_argument("--edits", type=int, default=60, help="how many, each beside the others")
     parser.add_argument(
-        "--skip", type=int, default=100, help="first record; those before it are AlphaEdit's earlier edits"
+        "--skip", type=int, default=100, help="records before the first, AlphaEdit's earlier edits; 1 or more"
     )
     parser.add_argument("--samples", default="200", help="windows of the statistics, parted by commas")
     parser.add_argument("--weight", default="", help="MEMIT's λ, parted by commas; without any the model's default")

@@ -45,7 +45,7 @@ def test_a_row_for_each_closed_form_and_layer(tmp_path: Path, monkeypatch: pytes
     rows = read(tmp_path / "reach-tiny.json")["results"]
     names = ["memit, weight 1", "memit, weight 1000", "alphaedit, ridge 10", "alphaedit, ridge 10, after 1 edits"]
     assert list(rows) == [f"{name}, 8 windows" for name in names]
-    monkeypatch.setattr(sys, "argv", ["reach.py", *given, "--skip", "0"])
+    monkeypatch.setattr(sys, "argv", ["reach.py", *given, "--edits", "1"])
     assert reach.main() == 2, "keys of other edits are another result"
     light, heavy, *_ = rows.values()
     for layer, row in light.items():
