@@ -16,10 +16,17 @@ Change: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 @dataclass(slots=True)
 class Trace:
-    """What was seen in the latest pass, by module name; tensors as they were, not copies."""
+    """What was seen in the latest pass, by module name; tensors as they were, not copies.
+
+    Attributes:
+        inputs: the first of each module.
+        outputs: the first of each module.
+        whole: all that came out, which of a block is more than its states in some versions.
+    """
 
     inputs: dict[str, torch.Tensor] = field(default_factory=dict)
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    whole: dict[str, Any] = field(default_factory=dict)
 
 
 class _Enough(Exception):  # control flow, never seen outside this file
@@ -35,7 +42,7 @@ def traced(network: Any, modules: Sequence[str]) -> Iterator[Trace]:
         def hook(_: Any, inputs: Any, output: Any) -> None:
             if inputs:  # a block may be given its states by name
                 trace.inputs[name] = inputs[0]
-            trace.outputs[name] = first(output)
+            trace.outputs[name], trace.whole[name] = first(output), output
 
         return hook
 
@@ -97,11 +104,29 @@ def once(network: Any, modules: Sequence[str]) -> Iterator[None]:
 
         return give
 
-    parts = [network.get_submodule(name) for name in modules]
+    with _replaced(network, dict.fromkeys(modules, repeated)):
+        yield
+
+
+@contextmanager
+def skipped(network: Any, outputs: Mapping[str, Any]) -> Iterator[None]:
+    """Let modules compute nothing while this lasts: each gives what stands here, whatever it is given."""
+
+    def constant(output: Any) -> Callable[..., Any]:
+        return lambda _: lambda *_, **__: output
+
+    with _replaced(network, {name: constant(output) for name, output in outputs.items()}):
+        yield
+
+
+@contextmanager
+def _replaced(network: Any, others: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Put what others make of modules' own functions in their place while this lasts."""
+    parts = {network.get_submodule(name): other for name, other in others.items()}
     before = [vars(part).get("forward") for part in parts]  # a loader may have put one there
     try:
-        for part in parts:
-            part.forward = repeated(part.forward)
+        for part, other in parts.items():
+            part.forward = other(part.forward)
         yield
     finally:
         for part, forward in zip(parts, before, strict=True):

@@ -19,22 +19,23 @@ contexts of the model's own before the prompt stand for the paper's paraphrases.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from scr import progress
 from scr.editors import Traits
 from scr.editors.weights.architecture import oriented
 from scr.editors.weights.delta import Delta
 from scr.editors.weights.editor import Update, WeightEditor
-from scr.editors.weights.hooks import changed, still
-from scr.editors.weights.host import Host
+from scr.editors.weights.hooks import Change, changed, first, seen, skipped, still
+from scr.editors.weights.host import BATCH_TOKENS, Host
 from scr.editors.weights.layers import chosen
 from scr.editors.weights.patch import Patch
 from scr.editors.weights.requests import Request
-from scr.editors.weights.sequences import Row, answer_ids, batch_of, row_of
+from scr.editors.weights.sequences import Batch, Row, answer_ids, batch_of, row_of
 from scr.editors.weights.spread import contexts
 from scr.errors import EditError
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 Neuron: TypeAlias = tuple[int, int]
 """Layer, and place within the key."""
+
+ROWS = 160
+"""Most rows of a pass: with more a processor is hardly faster, and memory grows with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,34 +142,75 @@ class Kn(WeightEditor[KnConfig]):
 
 
 def attributions(host: Host, row: Row, answer: int, layers: Sequence[int], steps: int) -> torch.Tensor:
-    """How much each neuron says a token after a prompt (eq. 5), [layers, inner]."""
+    """How much each neuron says a token after a prompt (eq. 5), [layers, inner].
+
+    A pass takes as many layers as ``ROWS`` allows, a row for each step of each, and begins with the first of them: what
+    lies below, and what stands before the last token, is computed once.
+    """
     import torch
 
-    batch = batch_of([row], host.pad, host.device)
-    begin, past = len(row.ids) - 1, None
-    last = Row(row.ids, begin)
-    modules = {layer: host.architecture.down(layer) for layer in layers}
-    values = host.states([last], list(modules.values()))
+    last, architecture = _Last.of(host, row), host.architecture
+    modules = [architecture.down(layer) for layer in layers]
+    blocks = [architecture.block(layer) for layer in range(architecture.layers)]
+    with torch.no_grad():
+        own = seen(host.network, [*blocks, *modules], lambda: last.logits(1))
+    values = torch.stack([own.inputs[module][0, -1].float() for module in modules])
     shares = torch.arange(1, steps + 1, device=host.device)[:, None] / steps
-    given = {name: tensor[:, begin:].expand(steps, -1) for name, tensor in batch.inputs().items()}
-    given["attention_mask"] = batch.mask.expand(steps, -1)
-    if begin:
-        before = {name: tensor[:, :begin] for name, tensor in batch.inputs().items()}
-        with torch.no_grad():
-            past = host.network(**before, use_cache=True, logits_to_keep=1).past_key_values
-        past.batch_repeat_interleave(steps)
-    found = []
+    together = max(1, min(ROWS, BATCH_TOKENS // len(row.ids)) // steps)
+    gradients = []
     with still(host.network):
-        for layer in layers:
-            value = values[modules[layer]][0][0]
-            scaled = (shares * value).requires_grad_()
-            with _instead(host, modules[layer], scaled):
-                cache = copy.deepcopy(past)
-                output = host.network(**given, past_key_values=cache, use_cache=cache is not None, logits_to_keep=1)
-            total = output.logits[:, -1].float().softmax(1)[:, answer].sum()
-            (gradient,) = torch.autograd.grad(total, scaled)
-            found.append(value * gradient.mean(0))
-    return torch.stack(found)
+        for start in range(0, len(layers), together):
+            places = range(len(layers))[start : start + together]
+            scaled = {modules[place]: (shares * values[place]).requires_grad_() for place in places}
+            rows = len(scaled) * steps
+            below = {block: _rows(own.whole[block], rows) for block in architecture.unreached(modules[start])}
+            with skipped(host.network, below), _instead(host, scaled):
+                total = last.logits(rows).softmax(1)[:, answer].sum()
+            gradients += [gradient.mean(0) for gradient in torch.autograd.grad(total, list(scaled.values()))]
+    return values * torch.stack(gradients)
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """A prompt's last token, after which the model is asked.
+
+    Attributes:
+        host: the model.
+        batch: the prompt.
+        past: the model's cache for the tokens before the last; None where there are none.
+    """
+
+    host: Host
+    batch: Batch
+    past: Any
+
+    @classmethod
+    def of(cls, host: Host, row: Row) -> _Last:
+        import torch
+
+        batch, past = batch_of([row], host.pad, host.device), None
+        if len(row.ids) > 1:
+            before = {name: tensor[:, :-1] for name, tensor in batch.inputs().items()}
+            with torch.no_grad():
+                past = host.network(**before, use_cache=True, logits_to_keep=1).past_key_values
+        return cls(host, batch, past)
+
+    def logits(self, rows: int) -> torch.Tensor:
+        """Of so many rows, all of them this prompt [rows, vocabulary]."""
+        past = copy.deepcopy(self.past)  # a pass extends the cache that it is given
+        if past is not None:
+            past.batch_repeat_interleave(rows)
+        begin = self.batch.ids.shape[1] - 1
+        given = {name: tensor.expand(rows, -1) for name, tensor in self.batch.inputs(begin).items()}
+        output = self.host.network(**given, past_key_values=past, use_cache=past is not None, logits_to_keep=1)
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
+
+
+def _rows(output: Any, rows: int) -> Any:
+    """What a module gave for one row, for so many."""
+    states = first(output).expand(rows, -1, -1)
+    return (states, *output[1:]) if isinstance(output, tuple) else states
 
 
 @contextmanager
@@ -189,17 +234,23 @@ def scaled_neurons(host: Host, neurons: Sequence[Neuron], factor: float) -> Iter
 
 
 @contextmanager
-def _instead(host: Host, module: str, keys: torch.Tensor) -> Iterator[None]:
-    """The model with other keys at the last token, one for each row [rows, inner]."""
-    matrix, bias = oriented(host.network, module), getattr(host.network.get_submodule(module), "bias", None)
+def _instead(host: Host, keys: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """The model with other keys at the last token: of each module in rows of its own, in their order [rows, inner]."""
 
-    def change(_: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        new = keys.to(matrix.dtype) @ matrix.T
-        output = output.clone()
-        output[:, -1] = new if bias is None else new + bias
-        return output
+    def change_of(module: str, begin: int, end: int) -> Change:
+        matrix, bias = oriented(host.network, module), getattr(host.network.get_submodule(module), "bias", None)
 
-    with changed(host.network, {module: change}):
+        def change(_: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+            new = keys[module].to(matrix.dtype) @ matrix.T
+            output = output.clone()
+            output[begin:end, -1] = new if bias is None else new + bias
+            return output
+
+        return change
+
+    bounds = accumulate(map(len, keys.values()), initial=0)
+    spans = [(module, begin, end) for module, (begin, end) in zip(keys, pairwise(bounds), strict=True)]
+    with changed(host.network, {module: change_of(module, begin, end) for module, begin, end in spans}):
         yield
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scr.editors.weights import algebra
+from scr.editors.weights import algebra, kn
 from scr.editors.weights.alphaedit import AlphaEdit, AlphaEditConfig, alphaedit_delta
 from scr.editors.weights.come import Come, ComeConfig, come_target
 from scr.editors.weights.ft import FtConfig, FtL, FtM
@@ -263,9 +263,26 @@ def test_attributions_sum_to_what_the_layer_contributes(build: str) -> None:
     whole = next(iter(host.logits([row])))[0, -1].softmax(0)[answer]
     for layer in range(3):
         # Without the layer's keys at the last token alone.
-        with _instead(host, host.architecture.down(layer), torch.zeros(1, 48)):
+        with _instead(host, {host.architecture.down(layer): torch.zeros(1, 48)}):
             without = next(iter(host.logits([row])))[0, -1].softmax(0)[answer]
         assert float(scores[layer].sum()) == pytest.approx(float(whole - without), rel=0.05, abs=1e-8)
+
+
+@pytest.mark.parametrize("build", ["llama", "qwen2", "phi", "phi3", "gemma2", "granite", "gpt2", "gptj", "gpt_neox"])
+def test_layers_that_share_a_pass_are_attributed_each_on_its_own(build: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    host = Kn(tiny.engine(build), KnConfig(contexts=0)).host
+    row = row_of(host.tokenizer, tiny.EDITS[0].prompt)
+    answer = answer_ids(host.tokenizer, tiny.EDITS[0].prompt, " Mirrow")[0]
+    found = []
+    for rows in (12, 8, 4):  # three layers to a pass, two, one
+        monkeypatch.setattr(kn, "ROWS", rows)
+        found += [attributions(host, row, answer, layers, steps=4) for layers in (range(3), (0, 2), (2,))]
+    whole, *others = found
+    assert float(whole.norm()) > 0
+    for layers, some in zip([[0, 2], [2], [0, 1, 2]] * 3, others, strict=False):
+        assert torch.allclose(some, whole[layers], atol=1e-6 * float(whole.abs().max()))
 
 
 def test_suppressed_neurons_say_nothing_and_amplified_ones_twice() -> None:
