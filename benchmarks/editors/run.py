@@ -13,7 +13,8 @@ Where each edit is applied on its own, methods that seek the same target share i
 them.
 
 Records are kept outside the project, as they quote the data set; a run that was stopped goes on where it was (a
-sequence begins again with the targets that it had found), and several may share the work (`--part 1/2`). The figures
+sequence too, from the edits that it kept within the last minute; AlphaEdit's begins again, with the targets that it had
+found), and several may share the work (`--part 1/2`). The figures
 of single edits are published case by case, without texts, and a length of a sequence stays published until it is
 measured again: so a run goes on on another machine too. Rows of the methods that are named are made of the cases that
 all of them have, others stay as published: `--report` makes them without measuring.
@@ -52,6 +53,7 @@ from benchmarks.editors.measure import (
 )
 from benchmarks.editors.plot import plot
 from benchmarks.editors.shared import Kept, kept_targets, shared_targets
+from benchmarks.editors.state import State
 from scr.editors import Edited, Editor
 from scr.errors import ScrError, UsageError
 from scr.evaluation.cases import Case
@@ -89,15 +91,23 @@ def in_sequence(options: argparse.Namespace) -> None:
         if not missing:
             continue
         with kept_targets(folder / "targets") as targets:
-            _grow(method, open_method(method, engine, options.corpus), chosen[: missing[-1]], targets, options)
+            _grow(method, open_method(method, engine, options.corpus), chosen, missing, targets, options)
 
 
-def _grow(method: str, editor: Editor, chosen: Sequence[Case], targets: Kept, options: argparse.Namespace) -> None:
-    """One sequence; it is measured where it reaches a length that was not."""
+def _grow(
+    method: str,
+    editor: Editor,
+    chosen: Sequence[Case],
+    missing: Sequence[int],
+    targets: Kept,
+    options: argparse.Namespace,
+) -> None:
+    """One sequence, to the last of the lengths that are missing; it is measured where it reaches one of them."""
     folder = folder_of(method, options) / "sequence"
-    edited, reports = None, []
+    state, chosen = State(folder / "state", editor), chosen[: missing[-1]]
+    edited, reports, targets.sought = state.taken_up(missing[0])
     try:
-        for start in range(0, len(chosen), options.batch):
+        for start in range(len(reports), len(chosen), options.batch):
             group = chosen[start : start + options.batch]
             edited, cost = applied(editor, [edit for case in group for edit in case.edits], edited)
             cost = targets.charged(cost)
@@ -105,9 +115,9 @@ def _grow(method: str, editor: Editor, chosen: Sequence[Case], targets: Kept, op
             reports += [cost | {"seconds": seconds}] * len(group)
             number = len(reports)
             _say(f"{method} edit {number}/{len(chosen)}: {seconds} s")
-            at = folder / str(number)
-            if number in options.lengths and not (at / f"{WHOLE}.json").is_file():
-                _measure(chosen[:number], edited, reports, at, options)
+            if number in missing:
+                _measure(chosen[:number], edited, reports, folder / str(number), options)
+            state.keep(edited, reports, targets.sought, last=number == len(chosen))
     finally:
         if edited is not None:
             edited.__exit__(None, None, None)

@@ -129,16 +129,19 @@ class Kept:
 
     They take most of an edit's time, so that a sequence which begins again is soon where it was. One is used only if
     the same was sought and the model's own state there is the one it was found at.
+
+    Attributes:
+        sought: how many were, which is also the next one's number.
     """
 
     def __init__(self, folder: Path) -> None:
         """Keep them in a folder, which need not exist."""
-        self._folder, self._sought, self._spared = folder, 0, 0.0
+        self._folder, self.sought, self._spared = folder, 0, 0.0
 
     def seek(self, search: Search) -> Target:
         """The one that is kept, or a new one."""
-        path = self._folder / f"{self._sought:05}.safetensors"
-        self._sought += 1
+        path = self._folder / f"{self.sought:05}.safetensors"
+        self.sought += 1
         told = _told(search)
         if (known := _read(path, told)) and _stands(search, known.target):
             self._spared += known.seconds

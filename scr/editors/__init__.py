@@ -121,6 +121,7 @@ class Traits:
         needs: what it needs beyond the edit.
         batch: whether it takes several edits at once.
         sequential: whether it takes further edits on top of earlier ones.
+        resumable: whether it also takes them on top of edits that were saved (:class:`Resumable`).
     """
 
     name: str
@@ -129,6 +130,7 @@ class Traits:
     needs: tuple[Need, ...] = ()
     batch: bool = True
     sequential: bool = True
+    resumable: bool = False
 
     @property
     def changes_weights(self) -> bool:
@@ -188,6 +190,19 @@ class Savable(Protocol):
 
         Raises:
             EditError: it cannot be written.
+        """
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An editor that goes on from edits which were saved; it says so in its traits."""
+
+    def resume(self, path: Path) -> Edited:
+        """The model with edits that this method saved, to which further ones can be added.
+
+        Raises:
+            EditError: there is no such file, or its edits are another model's, another method's, or of other tensors.
         """
         ...
 

@@ -141,6 +141,25 @@ def deltas_are_refused_by_another_model(subject: Subject, folder: Path) -> None:
         loaded.add(tiny.EDITS[1:])
 
 
+def saved_edits_can_be_added_to_where_the_traits_say_so(subject: Subject, folder: Path) -> None:
+    engine, path = subject.engine(), folder / "edits.safetensors"
+    before = tiny.weights(engine.network)
+    with subject.make(engine).apply(tiny.EDITS[:1]) as edited:
+        edited.save(path)
+        edited.add(tiny.EDITS[1:2])
+        expected = tiny.weights(engine.network)
+    editor = subject.make(subject.engine())
+    if not editor.traits.resumable:
+        with pytest.raises(EditError, match="apply all of them together"):
+            editor.resume(path)
+    else:
+        with editor.resume(path) as edited:
+            edited.add(tiny.EDITS[1:2])
+            assert set(edited.tensors) == set(editor.tensors())
+            assert _same(tiny.weights(editor.host.network), expected)
+    assert _same(tiny.weights(editor.host.network), before)
+
+
 def the_exported_folder_is_the_edited_model(subject: Subject, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -248,6 +267,7 @@ CHECKS: tuple[Check, ...] = (
     only_declared_tensors_change,
     deltas_give_the_same_logits_in_another_process,
     deltas_are_refused_by_another_model,
+    saved_edits_can_be_added_to_where_the_traits_say_so,
     the_exported_folder_is_the_edited_model,
     two_models_do_not_mix,
     a_batch_of_one_is_a_single_edit,

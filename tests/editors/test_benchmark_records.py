@@ -58,12 +58,12 @@ def test_a_sequence_is_measured_at_its_lengths_whatever_is_applied_at_once(
         edited.add(edits)
         return edited
 
-    editor: Any = SimpleNamespace(apply=apply, traits=SimpleNamespace(changes_weights=True))
-    targets: Any = SimpleNamespace(charged=lambda cost: cost)
+    editor: Any = SimpleNamespace(apply=apply, traits=SimpleNamespace(changes_weights=True, resumable=False))
+    targets: Any = SimpleNamespace(charged=lambda cost: cost, sought=0)
     monkeypatch.setattr(run, "_measure", lambda some, _, costs, *more: reached.append((some, list(costs), more[0])))
     chosen: Any = [SimpleNamespace(id=str(place), edits=(f"edit {place}",)) for place in range(4)]
     options = _options(tmp_path, lengths=[2, 4], batch=batch)
-    run._grow("memit", editor, chosen, targets, options)
+    run._grow("memit", editor, chosen, [2, 4], targets, options)
     assert [len(some) for some, *_ in reached] == [2, 4]
     assert [cost["seconds"] for cost in reached[-1][1]] == seconds
     assert len(edited.reports) == 4 // batch

@@ -56,6 +56,7 @@ class Come(Memit):
         "weights",
         "Jung et al. 2025, CoME: An Unlearning-based Approach to Conflict-free Model Editing",
         needs=("subject", "statistics"),
+        resumable=True,
     )
     settings: ClassVar[type] = ComeConfig
 

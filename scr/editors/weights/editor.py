@@ -68,7 +68,10 @@ class WeightEdited:
         if self._host.network not in _CARRYING:
             raise EditError("these edits were taken back: apply them anew")
         if self._update is None:
-            raise EditError("edits that were loaded from a file cannot be added to: apply all of them together")
+            raise EditError(
+                "edits that were loaded from a file cannot be added to: open them with the method's `resume`, "
+                "or apply all of them together"
+            )
         requests = check(edits, self._host.tokenizer, subject="subject" in self._traits.needs)
         began = time.perf_counter()
         with peak(self._host.device) as held, still(self._host.network), self._patch.whole():
@@ -171,6 +174,36 @@ class WeightEditor(ABC, Generic[Config]):
             raise
         return edited
 
+    def resume(self, path: Path) -> WeightEdited:
+        """The model with edits that this method saved, to which further ones can be added.
+
+        Further edits give the very weights that they would have given had the first ones never been left.
+
+        Raises:
+            EditError: there is no such file, it is another kind, its edits are another model's, another method's, or of
+                tensors that these settings do not change; or the method needs more of earlier edits than a file keeps.
+        """
+        if not self.traits.resumable:
+            raise EditError(
+                f"{self.traits.name} needs more of earlier edits than a file keeps: apply all of them together"
+            )
+        deltas, method, base = load_deltas(path)
+        if method != self.traits.name or not deltas.keys() <= set(self.tensors()):
+            raise EditError(
+                f"the edits in {path} were made with {method or 'another method'} and the settings of that time: "
+                f"go on with the same, or apply all of them together"
+            )
+        edited = _with(self.engine, self.host, path, deltas, base, self.traits, self.tensors())
+        try:
+            began = time.perf_counter()
+            with still(self.host.network), edited._patch.lifted():
+                edited._update = self.begin()
+            edited._prepared = time.perf_counter() - began
+        except BaseException:
+            edited.restore()
+            raise
+        return edited
+
     @cached_property
     def factors(self) -> OfMoments[Factor]:
         """Of the second moments, for methods that solve with them: kept from one application to the next."""
@@ -191,15 +224,28 @@ def load(engine: Engine, path: Path) -> WeightEdited:
     Raises:
         EditError: there is no such file, it is another kind, or its edits are another model's.
     """
-    host = Host.of(engine)
     deltas, method, base = load_deltas(path)
+    return _with(engine, Host.of(engine), path, deltas, base, Traits(method, "weights"), tuple(deltas))
+
+
+def _with(
+    engine: Engine,
+    host: Host,
+    path: Path,
+    deltas: Mapping[str, Delta],
+    base: str,
+    traits: Traits,
+    tensors: tuple[str, ...],
+) -> WeightEdited:
+    """The model with the deltas of a file."""
     if host.network in _CARRYING or fingerprint(host.network) != base:
         raise EditError(f"the edits in {path} were made for another model than {host.name}: load that one, unedited")
     try:
-        patch = Patch(host.network, tuple(deltas))
+        patch = Patch(host.network, tensors)
     except AttributeError as error:
         raise EditError(f"{path} names parameters that {host.name} has not: give a file that scr saved") from error
-    edited = WeightEdited(engine, host, patch, Traits(method, "weights"), None)
+    edited = WeightEdited(engine, host, patch, traits, None)
+    edited._base = base
     try:
         with patch.whole():
             for name, delta in deltas.items():

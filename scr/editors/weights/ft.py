@@ -61,6 +61,7 @@ class FtM(WeightEditor[FtConfig]):
         "weights",
         "Zhang et al. 2024, A Comprehensive Study of Knowledge Editing for Large Language Models",
         needs=("training",),
+        resumable=True,
     )
     settings: ClassVar[type] = FtConfig
     forced: ClassVar[bool] = True
@@ -129,7 +130,11 @@ class FtL(FtM):
     """Trains one matrix within a bound, on the answer's tokens at the prompt's last token."""
 
     traits: ClassVar[Traits] = Traits(
-        "ft-l", "weights", "Zhu et al. 2020, Modifying Memories in Transformer Models", needs=("training",)
+        "ft-l",
+        "weights",
+        "Zhu et al. 2020, Modifying Memories in Transformer Models",
+        needs=("training",),
+        resumable=True,
     )
     forced: ClassVar[bool] = False
 

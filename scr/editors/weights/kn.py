@@ -75,7 +75,9 @@ class KnConfig:
 class Kn(WeightEditor[KnConfig]):
     """Rewrites the values of the neurons that say the old answer."""
 
-    traits: ClassVar[Traits] = Traits("kn", "weights", "Dai et al. 2022, Knowledge Neurons in Pretrained Transformers")
+    traits: ClassVar[Traits] = Traits(
+        "kn", "weights", "Dai et al. 2022, Knowledge Neurons in Pretrained Transformers", resumable=True
+    )
     settings: ClassVar[type] = KnConfig
 
     def tensors(self) -> tuple[str, ...]:

@@ -53,7 +53,11 @@ class Lora(WeightEditor[LoraConfig]):
     """Trains low-rank changes of the attention's queries and values."""
 
     traits: ClassVar[Traits] = Traits(
-        "lora", "weights", "Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models", needs=("training",)
+        "lora",
+        "weights",
+        "Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models",
+        needs=("training",),
+        resumable=True,
     )
     settings: ClassVar[type] = LoraConfig
 

@@ -52,7 +52,11 @@ class Memit(WeightEditor[MemitConfig]):
     """Inserts many edits at once into several layers."""
 
     traits: ClassVar[Traits] = Traits(
-        "memit", "weights", "Meng et al. 2023, Mass-Editing Memory in a Transformer", needs=("subject", "statistics")
+        "memit",
+        "weights",
+        "Meng et al. 2023, Mass-Editing Memory in a Transformer",
+        needs=("subject", "statistics"),
+        resumable=True,
     )
     settings: ClassVar[type] = MemitConfig
 

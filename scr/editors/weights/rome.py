@@ -56,6 +56,7 @@ class Rome(WeightEditor[RomeConfig]):
         "Meng et al. 2022, Locating and Editing Factual Associations in GPT",
         needs=("subject", "statistics"),
         batch=False,
+        resumable=True,
     )
     settings: ClassVar[type] = RomeConfig
     averaged: ClassVar[bool] = False
@@ -111,5 +112,6 @@ class RRome(Rome):
         "Gupta et al. 2024, Rebuilding ROME: Resolving Model Collapse during Sequential Model Editing",
         needs=("subject", "statistics"),
         batch=False,
+        resumable=True,
     )
     averaged: ClassVar[bool] = True

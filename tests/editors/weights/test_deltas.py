@@ -10,6 +10,7 @@ import pytest
 
 from scr.editors.weights.delta import Delta, load_deltas, save_deltas
 from scr.editors.weights.editor import load
+from scr.editors.weights.ft import FtConfig, FtL, FtM
 from scr.editors.weights.moments import fingerprint
 from scr.errors import EditError
 
@@ -69,6 +70,19 @@ def test_a_delta_of_another_size_is_refused_before_it_is_multiplied_out(tmp_path
     path = _written(tmp_path / "fits", {f"{NAME}:whole": torch.ones(32, 48)}, fingerprint(engine.network))
     with load(engine, path):
         assert not tiny.weights(engine.network)[NAME].equal(before[NAME])
+
+
+def test_saved_edits_are_gone_on_from_with_the_same_method_and_settings(tmp_path: Path) -> None:
+    path, engine = tmp_path / "edits.safetensors", tiny.engine()
+    before = tiny.weights(engine.network)
+    with FtM(engine, FtConfig(layers=(1,), steps=2)).apply(tiny.EDITS[:1]) as edited:
+        edited.save(path)
+        with pytest.raises(EditError, match="unedited"):
+            FtM(engine, FtConfig(layers=(1,))).resume(path)
+    for editor in (FtL(engine, FtConfig(layers=(1,))), FtM(engine, FtConfig(layers=(2,)))):
+        with pytest.raises(EditError, match=r"made with ft-m and the settings of that time: go on with the same"):
+            editor.resume(path)
+    assert all(tensor.equal(before[name]) for name, tensor in tiny.weights(engine.network).items())
 
 
 def test_deltas_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
