@@ -282,7 +282,7 @@ def test_layers_that_share_a_pass_are_attributed_each_on_its_own(build: str, mon
     whole, *others = found
     assert float(whole.norm()) > 0
     for layers, some in zip([[0, 2], [2], [0, 1, 2]] * 3, others, strict=False):
-        assert torch.allclose(some, whole[layers], atol=1e-6 * float(whole.abs().max()))
+        assert torch.allclose(some, whole[layers], atol=1e-4 * float(whole.abs().max()))
 
 
 def test_suppressed_neurons_say_nothing_and_amplified_ones_twice() -> None:
