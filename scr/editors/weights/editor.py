@@ -191,7 +191,7 @@ class WeightEditor(ABC, Generic[Config]):
         if method != self.traits.name or not deltas.keys() <= set(self.tensors()):
             raise EditError(
                 f"the edits in {path} were made with {method or 'another method'} and the settings of that time: "
-                f"go on with the same, or apply all of them together"
+                "go on with the same, or apply all of them together"
             )
         edited = _with(self.engine, self.host, path, deltas, base, self.traits, self.tensors())
         try:

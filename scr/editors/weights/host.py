@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scr.editors.weights.architecture import Architecture
 from scr.editors.weights.hooks import seen
-from scr.editors.weights.sequences import Row, batch_of, batches
+from scr.editors.weights.sequences import Batch, Row, batch_of, batches
 from scr.engines import Engine
 from scr.errors import EditError
 
@@ -97,6 +97,16 @@ class Host:
             with torch.no_grad():
                 logits = self.network(**batch.inputs(), use_cache=False, logits_to_keep=last).logits
             yield logits[:, -last:].float()
+
+    def past(self, batch: Batch, end: int) -> Any:
+        """The model's cache for the columns before one, which a pass extends: copy it; None where there are none."""
+        import torch
+
+        if not end:
+            return None
+        before = {name: tensor[:, :end] for name, tensor in batch.inputs().items()}
+        with torch.no_grad():
+            return self.network(**before, use_cache=True, logits_to_keep=1).past_key_values
 
     def prefixes(self, length: int, count: int) -> list[str]:
         """Contexts in the model's own words, each ready to stand before a prompt; the same each time.

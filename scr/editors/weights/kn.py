@@ -188,14 +188,8 @@ class _Last:
 
     @classmethod
     def of(cls, host: Host, row: Row) -> _Last:
-        import torch
-
-        batch, past = batch_of([row], host.pad, host.device), None
-        if len(row.ids) > 1:
-            before = {name: tensor[:, :-1] for name, tensor in batch.inputs().items()}
-            with torch.no_grad():
-                past = host.network(**before, use_cache=True, logits_to_keep=1).past_key_values
-        return cls(host, batch, past)
+        batch = batch_of([row], host.pad, host.device)
+        return cls(host, batch, host.past(batch, len(row.ids) - 1))
 
     def logits(self, rows: int) -> torch.Tensor:
         """Of so many rows, all of them this prompt [rows, vocabulary]."""

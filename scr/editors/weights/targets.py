@@ -225,17 +225,12 @@ class _Objective:
 
     @classmethod
     def of(cls, host: Host, edits: Sequence[_Edit]) -> _Objective:
-        import torch
 
         batch = batch_of([row for edit in edits for row in edit.rows], host.pad, host.device)
         answers = batch_of([Row(edit.answer, 0) for edit in edits], host.pad, host.device)
-        begin, past = int(batch.subject.min()), None
-        if begin:
-            with torch.no_grad():
-                before = {name: tensor[:, :begin] for name, tensor in batch.inputs().items()}
-                past = host.network(**before, use_cache=True, logits_to_keep=1).past_key_values
+        begin = int(batch.subject.min())
         counted = answers.mask / answers.mask.sum(1, keepdim=True)
-        return cls(batch, len(edits[0].rows), answers.ids, counted, begin, past)
+        return cls(batch, len(edits[0].rows), answers.ids, counted, begin, host.past(batch, begin))
 
     def of_delta(self, host: Host, module: str, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Surprise at the answers [edits], and log-probabilities at the essence, with the vectors added."""
