@@ -15,6 +15,9 @@ _METHODS = ("scr", "rome", "memit", "alphaedit", "ft-m", "r-rome", "come", "lora
 _LOOKS = 90
 """Looks that differ; a table has fewer rows."""
 
+_WORST = 1e10
+"""Perplexities above are shown as this: a model is long lost by it, and those that are not would lie on one line."""
+
 
 def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Write the picture of the methods that were measured at several lengths.
@@ -37,7 +40,8 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         style, lengths = styles[method], [int(length) for length in by_length]
         for axis, shape in zip(axes, shown, strict=False):
             axis.plot(lengths, [by_length[str(length)][shape]["value"] for length in lengths], **style)
-        axes[-1].plot(lengths, [by_length[str(length)]["perplexity"] for length in lengths], **style)
+        perplexities = [min(by_length[str(length)]["perplexity"], _WORST) for length in lengths]
+        axes[-1].plot(lengths, perplexities, **style, clip_on=False)
     for axis, name in zip(axes, (*FIGURES.values(), "perplexity of other text"), strict=True):
         axis.set(title=name, xlabel="edits in sequence", xscale="log")
         axis.xaxis.set_major_formatter("{x:g}")
@@ -46,7 +50,8 @@ def plot(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axis.set_ylim(-0.03, 1.03)
     axes[0].set_ylabel("share of answers, decoded live")
     axes[-1].set_yscale("log")
-    axes[-1].yaxis.set_major_formatter("{x:g}")
+    axes[-1].set_ylim(top=min(axes[-1].get_ylim()[1], _WORST))
+    axes[-1].yaxis.set_major_formatter(lambda value, _: f"{'≥' if value >= _WORST else ''}{value:g}")
     axes[-1].yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(1.5, 0.5)))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(path, dpi=110)
